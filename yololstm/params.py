@@ -1,0 +1,158 @@
+"""params.yaml, checked: types, ranges, and no key that nobody reads.
+
+Only the stages and the command line read params; everything below them takes plain values.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from yololstm.clips import NORMAL
+from yololstm.errors import ParamsError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Data(_Section):
+    kind: Literal["aihub", "folder", "landmarks_csv"]
+    root: str
+    label_map: dict[str, str]
+    val_share: Share
+    test_share: Share
+    seed: Natural
+    max_left_out: Share
+
+
+class Sample(_Section):
+    seed: Natural
+    takes: Positive
+    seconds: Annotated[float, Field(ge=8)]
+    fps: Positive
+    width: Annotated[int, Field(ge=320, multiple_of=2)]
+    height: Annotated[int, Field(ge=240, multiple_of=2)]
+    detector_images: Positive
+
+
+class Detector(_Section):
+    weights: str
+    sha256: str
+    model: str
+    data: str
+    epochs: Positive
+    patience: Natural
+    batch: Positive
+    imgsz: Annotated[int, Field(ge=32, multiple_of=32)]
+    seed: Natural
+
+
+class Extract(_Section):
+    backend: Literal["mediapipe"]
+    fps: PositiveFloat | None
+    format: Literal["parquet", "csv"]
+    max_persons: Positive
+    imgsz: Annotated[int, Field(ge=32, multiple_of=32)]
+    min_confidence: Share
+    workers: Natural
+
+
+class Segment(_Section):
+    fps: PositiveFloat
+    length: Annotated[int, Field(ge=2)]
+    hop: Positive
+    max_gap_s: Annotated[float, Field(ge=0)]
+    min_valid: Share
+    min_share: Share
+    scaling: Literal["minmax", "body"]
+
+
+class Train(_Section):
+    model: Literal["stacked_lstm", "cnn_lstm", "bilstm"]
+    epochs: Positive
+    patience: Positive
+    batch: Positive
+    learning_rate: PositiveFloat
+    weight_decay: Annotated[float, Field(ge=0)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    class_weights: bool
+    augment: bool
+    seed: Natural
+    device: Literal["auto", "cpu", "cuda"]
+
+
+class Evaluate(_Section):
+    clip_share: Annotated[float, Field(gt=0, le=1)]
+    min_probability: Share
+
+
+class Render(_Section):
+    clips: Positive
+    crf: Annotated[int, Field(ge=0, le=51)]
+
+
+class Params(_Section):
+    labels: Annotated[list[str], Field(min_length=2)]
+    data: Data
+    sample: Sample
+    detector: Detector
+    extract: Extract
+    segment: Segment
+    train: Train
+    evaluate: Evaluate
+    render: Render
+
+    @model_validator(mode="after")
+    def _labels_agree(self) -> Params:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels: a label stands twice")
+        unknown = set(self.data.label_map.values()) - {*self.labels, NORMAL}
+        if unknown:
+            raise ValueError(f"data.label_map: {sorted(unknown)} not among labels")
+        return self
+
+
+def load(path: Path) -> Params:
+    """Raises ParamsError naming the key, and the nearest known one where it is unknown."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ParamsError(path, "no such file", "Run from the repository's root") from error
+    except yaml.YAMLError as error:
+        raise ParamsError(path, f"not YAML ({error})", "Mend the line that is named") from error
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise _explain(path, error) from error
+
+
+def _explain(path: Path, error: ValidationError) -> ParamsError:
+    """The first thing wrong; an unknown key before the absence of the one it was meant to be."""
+    found = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")[0]
+    key = ".".join(str(part) for part in found["loc"])
+    if found["type"] == "extra_forbidden":
+        section, name = found["loc"][:-1], str(found["loc"][-1])
+        near = difflib.get_close_matches(name, _keys(section), n=1, cutoff=0.5)
+        remedy = f"The nearest is {near[0]}" if near else f"Known are {', '.join(_keys(section))}"
+        return ParamsError(f"{path}: {key}", "unknown key", remedy)
+    problem = found["msg"].removeprefix("Value error, ")
+    got = "" if found["type"] in ("missing", "value_error") else f", not {found['input']!r}"
+    return ParamsError(f"{path}: {key}".rstrip(": "), problem + got, "See the comments beside it")
+
+
+def _keys(section: tuple[Any, ...]) -> list[str]:
+    model: Any = Params
+    for part in section:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)

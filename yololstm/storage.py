@@ -1,0 +1,275 @@
+"""Tables and arrays on disk. Every write is atomic; every read checks what it reads."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from yololstm.clips import Box, Clip, Span
+from yololstm.errors import AnnotationError, LandmarksError
+from yololstm.landmarks import Category, Landmarks, Source
+from yololstm.skeleton import FEATURES, JOINTS, N_JOINTS
+from yololstm.windows import Windows, WindowSpec
+
+LandmarksFormat = Literal["parquet", "csv"]
+
+_BOX: Final = ("x0", "y0", "x1", "y1")
+_CONFIDENCES: Final = tuple(f"{joint}_CONFIDENCE" for joint in JOINTS)
+LANDMARKS_COLUMNS: Final = (
+    *("frame", "time_s", "category", "track", "score"),
+    *_BOX,
+    *FEATURES,
+    *_CONFIDENCES,
+)
+_INDEX_COLUMNS: Final = tuple(Clip.__dataclass_fields__)
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that replaces it when the block ends without an error.
+
+    It has the same suffix, because writers of video and of models go by it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# --- JSON and small CSV: reports and plot data ---
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Sorted, indented, floats rounded to 6 digits. ValueError where a number is NaN or infinite,
+    which JSON cannot say."""
+    text = json.dumps(
+        _rounded(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False
+    )
+    with atomic(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    if isinstance(value, np.generic | np.ndarray):
+        return _rounded(value.tolist())
+    if isinstance(value, float):
+        return round(value, 6)
+    return value
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+# --- the clip index ---
+
+
+def write_index(path: Path, clips: Sequence[Clip]) -> None:
+    write_rows(path, _INDEX_COLUMNS, (_clip_to_row(clip) for clip in clips))
+
+
+def _clip_to_row(clip: Clip) -> list[object]:
+    row = {name: getattr(clip, name) for name in _INDEX_COLUMNS}
+    row["fps"] = f"{clip.fps.numerator}/{clip.fps.denominator}"
+    spans = [_span_to_json(span) for span in clip.spans]
+    row["spans"] = json.dumps(spans, ensure_ascii=False)
+    return list(row.values())
+
+
+def _span_to_json(span: Span) -> dict[str, object]:
+    value: dict[str, object] = {
+        "start_s": round(span.start_s, 4),
+        "end_s": round(span.end_s, 4),
+        "label": span.label,
+    }
+    if span.box is not None:
+        value["box"] = [round(side, 2) for side in span.box]
+    return value
+
+
+def read_index(path: Path) -> list[Clip]:
+    """Raises AnnotationError, naming the line, where the file is not such an index."""
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != _INDEX_COLUMNS:
+            raise AnnotationError(
+                f"{path}:1", "not a clip index of this version", "Run the index stage again"
+            )
+        return [_clip_from_row(row, f"{path}:{reader.line_num}") for row in reader]
+
+
+def _clip_from_row(row: Mapping[str, str], place: str) -> Clip:
+    try:
+        spans = tuple(_span_from_json(value) for value in json.loads(row["spans"]))
+        return Clip(
+            clip_id=row["clip_id"],
+            path=row["path"],
+            sha256=row["sha256"],
+            bytes=int(row["bytes"]),
+            fps=Fraction(row["fps"]),
+            n_frames=int(row["n_frames"]),
+            width=int(row["width"]),
+            height=int(row["height"]),
+            take=row["take"],
+            camera=row["camera"],
+            split=row["split"],
+            spans=spans,
+        )
+    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        raise AnnotationError(
+            place, f"unreadable clip ({error})", "Run the index stage again"
+        ) from error
+
+
+def _span_from_json(value: Mapping[str, Any]) -> Span:
+    box = Box(*map(float, value["box"])) if "box" in value else None
+    return Span(float(value["start_s"]), float(value["end_s"]), str(value["label"]), box)
+
+
+# --- landmarks ---
+
+
+def write_landmarks(path: Path, landmarks: Landmarks) -> None:
+    """Parquet or CSV by the suffix of ``path``. In CSV the source stands in no column and is kept
+    in ``#`` lines above the header, which pandas skips with ``comment="#"``."""
+    table = _landmarks_to_table(landmarks)
+    source = _source_to_json(landmarks.source)
+    with atomic(path) as temporary:
+        if path.suffix == ".csv":
+            with temporary.open("w", newline="", encoding="utf-8") as file:
+                file.write(f"# {source}\n")
+                table.to_csv(file, index=False, lineterminator="\n")
+        else:
+            schema = pa.Table.from_pandas(table, preserve_index=False)
+            pq.write_table(schema.replace_schema_metadata({"source": source}), temporary)
+
+
+def read_landmarks(path: Path) -> Landmarks:
+    """Raises LandmarksError where the file is damaged or its columns are not ours."""
+    try:
+        if path.suffix == ".csv":
+            with path.open(encoding="utf-8") as file:
+                source = _source_from_json(file.readline().removeprefix("# "))
+            table = pd.read_csv(path, comment="#", float_precision="round_trip")
+        else:
+            parquet = pq.read_table(path)
+            source = _source_from_json((parquet.schema.metadata or {})[b"source"].decode())
+            table = parquet.to_pandas()
+        if tuple(table.columns) != LANDMARKS_COLUMNS:
+            raise ValueError(f"columns {list(table.columns)[:6]}...")
+        return _landmarks_from_table(table, source)
+    except (ValueError, KeyError, TypeError, OSError, pa.ArrowException) as error:
+        raise LandmarksError(
+            path, f"unreadable landmarks ({error})", "Delete it and run the extract stage again"
+        ) from error
+
+
+def _landmarks_to_table(landmarks: Landmarks) -> pd.DataFrame:
+    n = len(landmarks)
+    return pd.DataFrame(
+        {
+            "frame": landmarks.frame,
+            "time_s": landmarks.time_s.round(6),
+            "category": [Category(value).name.lower() for value in landmarks.category],
+            "track": landmarks.track,
+            "score": landmarks.score,
+            **dict(zip(_BOX, landmarks.box.T, strict=True)),
+            **dict(zip(FEATURES, landmarks.xy.reshape(n, len(FEATURES)).T, strict=True)),
+            **dict(zip(_CONFIDENCES, landmarks.confidence.T, strict=True)),
+        },
+        columns=list(LANDMARKS_COLUMNS),
+    )
+
+
+def _landmarks_from_table(table: pd.DataFrame, source: Source) -> Landmarks:
+    def array(*columns: str) -> np.ndarray:
+        return table[list(columns)].to_numpy(dtype=np.float32)
+
+    return Landmarks(
+        frame=table["frame"].to_numpy(dtype=np.int32),
+        time_s=table["time_s"].to_numpy(dtype=np.float64),
+        category=np.array([Category[name.upper()] for name in table["category"]], dtype=np.uint8),
+        track=table["track"].to_numpy(dtype=np.int32),
+        score=table["score"].to_numpy(dtype=np.float32),
+        box=array(*_BOX),
+        xy=array(*FEATURES).reshape(-1, N_JOINTS, 2),
+        confidence=array(*_CONFIDENCES),
+        source=source,
+    )
+
+
+def _source_to_json(source: Source) -> str:
+    return json.dumps(
+        {**vars(source), "fps": f"{source.fps.numerator}/{source.fps.denominator}"},
+        sort_keys=True,
+        ensure_ascii=False,
+    )
+
+
+def _source_from_json(text: str) -> Source:
+    value = json.loads(text)
+    return Source(**{**value, "fps": Fraction(value["fps"])})
+
+
+# --- windows ---
+
+
+def write_windows(path: Path, windows: Windows) -> None:
+    """One uncompressed npz whose bytes depend on nothing but the windows."""
+    with atomic(path) as temporary:
+        arrays: dict[str, Any] = {**windows.arrays(), "spec": np.array(windows.spec.to_json())}
+        np.savez(temporary, **arrays)
+
+
+def read_windows(path: Path) -> Windows:
+    """Raises LandmarksError where the file is damaged or of another version."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        spec = WindowSpec.from_json(str(arrays.pop("spec")))
+        return Windows.from_arrays(arrays, spec)
+    except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
+        raise LandmarksError(
+            path, f"unreadable windows ({error})", "Delete it and run the segment stage again"
+        ) from error
+
+
+def finite(value: float) -> float | None:
+    """NaN and infinity as None, which JSON can say."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,171 @@
+"""Video in and out, through PyAV. Time is presentation time; the first frame is at 0 s.
+
+Images are (H, W, 3) uint8, RGB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from yololstm.errors import VideoError
+
+Image = NDArray[np.uint8]
+
+SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".ts"})
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What the header of a file says, without decoding."""
+
+    fps: Fraction
+    n_frames: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    index: int
+    """Counted in decoded frames from 0, those left out by sampling included."""
+    time_s: float
+    image: Image
+
+
+def probe(path: Path) -> VideoInfo:
+    """Raises VideoError where the file is absent, empty, not a video, or cut short."""
+    with _opened(path) as (container, stream):
+        fps = stream.average_rate or stream.guessed_rate
+        if not fps or not stream.width or not stream.height:
+            raise _broken(path, "its header names no frame rate or size")
+        _check_complete(path, stream)
+        n_frames = stream.frames or _count_by_duration(container, stream, Fraction(fps))
+        return VideoInfo(Fraction(fps), n_frames, stream.width, stream.height)
+
+
+def frame_times(path: Path) -> NDArray[np.float64]:
+    """(n_frames,) presentation times in seconds from 0, read from the packets without decoding."""
+    with _opened(path) as (container, stream):
+        try:
+            pts = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
+        except av.FFmpegError as error:
+            raise _broken(path, f"its packets cannot be read ({error})") from error
+        if not pts or stream.time_base is None:
+            raise _broken(path, "it holds no frame")
+        times = np.array(pts, dtype=np.float64) - pts[0]
+        return times * float(stream.time_base)
+
+
+def read(path: Path, fps: float | None = None) -> Iterator[Frame]:
+    """Decode frames in order of presentation.
+
+    fps: at most so many frames a second: the first frame at or after each tick of that rate.
+    Raises VideoError, after the frames that could be decoded, where the file breaks off.
+    """
+    with _opened(path) as (container, stream):
+        stream.thread_type = "AUTO"
+        next_tick = 0
+        index = -1
+        for index, (time_s, frame) in enumerate(_decode(path, container, stream)):
+            if fps is not None:
+                # A thousandth of a frame is rounding of time stamps, not lateness.
+                if time_s * fps < next_tick - 1e-3:
+                    continue
+                next_tick = int(time_s * fps + 1e-3) + 1
+            image = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+            yield Frame(index, time_s, image)
+        if index < 0:
+            raise _broken(path, "it holds no frame")
+        if index + 1 < stream.frames:
+            raise _broken(path, f"{index + 1} of {stream.frames} frames could be decoded")
+
+
+class VideoWriter:
+    """H.264, yuv420p, header first: a file that plays in a browser while it loads."""
+
+    def __init__(self, path: Path, fps: Fraction, width: int, height: int, crf: int = 23) -> None:
+        """Odd sizes lose their last column or row, which yuv420p cannot hold."""
+        self._container = av.open(str(path), "w", options={"movflags": "+faststart"})
+        stream = self._container.add_stream("libx264", rate=fps)
+        stream.width, stream.height = width // 2 * 2, height // 2 * 2
+        stream.pix_fmt = "yuv420p"
+        # One thread: the same frames give the same bytes on any machine.
+        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "1"}
+        self._stream = stream
+
+    def write(self, image: Image) -> None:
+        """image: (H, W, 3) RGB of the size given, or larger by the odd row or column."""
+        cut = np.ascontiguousarray(image[: self._stream.height, : self._stream.width])
+        frame = av.VideoFrame.from_ndarray(cut, format="rgb24")
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+
+@contextmanager
+def writing(
+    path: Path, fps: Fraction, width: int, height: int, crf: int = 23
+) -> Iterator[VideoWriter]:
+    writer = VideoWriter(path, fps, width, height, crf)
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    if not path.is_file():
+        raise VideoError(path, "no such file", "Check the path, or run the index stage again")
+    if path.stat().st_size == 0:
+        raise _broken(path, "the file is empty")
+    try:
+        container = av.open(str(path))
+    except av.FFmpegError as error:
+        raise _broken(path, f"not a video that can be opened ({error.strerror})") from error
+    with container:
+        if not container.streams.video:
+            raise _broken(path, "it has no video stream")
+        yield container, container.streams.video[0]
+
+
+def _decode(
+    path: Path, container: InputContainer, stream: VideoStream
+) -> Iterator[tuple[float, av.VideoFrame]]:
+    start: float | None = None
+    try:
+        for frame in container.decode(stream):
+            if frame.time is None:
+                raise _broken(path, "a frame has no presentation time")
+            start = frame.time if start is None else start
+            yield frame.time - start, frame
+    except av.FFmpegError as error:
+        raise _broken(path, f"it cannot be decoded to its end ({error.strerror})") from error
+
+
+def _check_complete(path: Path, stream: VideoStream) -> None:
+    entries = stream.index_entries
+    if entries and (last := max(e.pos + e.size for e in entries)) > path.stat().st_size:
+        raise _broken(path, f"cut short: {path.stat().st_size} of at least {last} bytes")
+
+
+def _count_by_duration(container: InputContainer, stream: VideoStream, fps: Fraction) -> int:
+    if stream.duration is not None and stream.time_base is not None:
+        return round(stream.duration * stream.time_base * fps)
+    return round(Fraction(container.duration or 0, av.time_base) * fps)
+
+
+def _broken(path: Path, problem: str) -> VideoError:
+    return VideoError(path, problem, "Fetch the file again, or take it out of the data")
