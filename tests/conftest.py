@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real material that YOLOLSTM_REAL_DATA names: data/ and models/."""
+    folder = os.environ.get("YOLOLSTM_REAL_DATA")
+    if not folder:
+        pytest.skip("YOLOLSTM_REAL_DATA is not set: no real video and weights to test on")
+    return Path(folder)

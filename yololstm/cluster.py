@@ -1,0 +1,59 @@
+"""Work spread over processes with dask.distributed: an embedded cluster of local processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import dask
+from distributed import Client, LocalCluster, as_completed
+
+from yololstm.errors import YololstmError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# The libraries below us start threads of their own; two processes of two threads each on two cores
+# are several times slower than two of one.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_QUIET = {"logging.distributed": "error", "distributed.worker.memory.terminate": False}
+
+
+def spread(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int = 0
+) -> Iterator[tuple[Item, Result | YololstmError]]:
+    """Call ``function`` on every item and yield (item, outcome) in order of completion.
+
+    workers: processes; 0 is one for each core that this process may use, 1 is this process itself.
+    Errors of ours come back as outcomes, so that one bad item does not stop the others; any other
+    exception is a bug and is raised here.
+    """
+    workers = min(workers or len(os.sched_getaffinity(0)), len(items))
+    if workers <= 1:
+        for item in items:
+            yield item, _outcome(function, item)
+        return
+    with (
+        dask.config.set(_QUIET),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            env=_ONE_THREAD,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        futures = {client.submit(_outcome, function, item, pure=False): item for item in items}
+        for future in as_completed(futures, loop=client.loop):
+            yield futures[future], future.result()
+            future.release()
+
+
+def _outcome(function: Callable[[Item], Result], item: Item) -> Result | YololstmError:
+    try:
+        return function(item)
+    except YololstmError as error:
+        return error
