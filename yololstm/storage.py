@@ -186,7 +186,7 @@ def read_landmarks(path: Path) -> Landmarks:
         if path.suffix == ".csv":
             with path.open(encoding="utf-8") as file:
                 source = _source_from_json(file.readline().removeprefix("# "))
-            table = pd.read_csv(path, comment="#", float_precision="round_trip")
+            table = pd.read_csv(path, comment="#")
         else:
             parquet = pq.read_table(path)
             source = _source_from_json((parquet.schema.metadata or {})[b"source"].decode())

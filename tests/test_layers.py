@@ -1,0 +1,116 @@
+"""The layers of the package, and dvc.yaml's deps, held to what the code really imports."""
+
+from __future__ import annotations
+
+import graphlib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.imports import (
+    ROOT,
+    closure,
+    file_of,
+    imports,
+    own_imports,
+    package_modules,
+    stage_files,
+)
+
+LAYERS = {
+    0: "errors skeleton landmarks clips events",
+    1: (
+        "tracking scaling windows splits augmentation models training inference evaluation drawing"
+        " pose.quality sample.body sample.acting sample.rendering sample.shop sample.takes"
+    ),
+    2: (
+        "console cluster video storage checkpoint params weights detector extraction rendering"
+        " datasets cvat pose sample"
+    ),
+    3: "cli __main__ live",
+}
+#: Vendor libraries, each imported by one module.
+VENDORS = {
+    "mediapipe": "pose.mediapipe",
+    "ultralytics": "detector",
+    "trackers": "tracking",
+    "av": "video",
+    "distributed": "cluster",
+    "safetensors": "checkpoint",
+    "lxml": "cvat",
+    "pydantic": "params",
+    "typer": "cli",
+    "sklearn": "evaluation",
+    "pyarrow": "storage",
+}
+#: Packages whose modules are alternatives to each other.
+ALTERNATIVES = ("datasets", "pose", "live")
+MAX_STAGE_LINES = 45
+
+
+def layer(module: str) -> int:
+    """The layer of a module is its own, or else that of the package it is in."""
+    name = module.removeprefix("yololstm").removeprefix(".")
+    if not name:
+        return 0
+    for candidate in (name, name.split(".")[0]):
+        for number, names in LAYERS.items():
+            if candidate in names.split():
+                return number
+    raise AssertionError(f"{module} stands in no layer: add it to LAYERS in {__file__}")
+
+
+@pytest.mark.parametrize("module", package_modules())
+def test_module_imports_its_own_layer_or_lower(module: str) -> None:
+    above = {m for m in own_imports(file_of(module)) if layer(m) > layer(module)}
+    assert not above, f"{module} (L{layer(module)}) imports {above}"
+
+
+def test_imports_have_no_cycle() -> None:
+    graph = {module: own_imports(file_of(module)) for module in package_modules()}
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("package", ALTERNATIVES)
+def test_alternatives_do_not_know_each_other(package: str) -> None:
+    prefix = f"yololstm.{package}."
+    siblings = [m for m in package_modules() if m.startswith(prefix)]
+    for module in siblings:
+        known = {m for m in own_imports(file_of(module)) if m in siblings}
+        assert not known, f"{module} imports its sibling {known}"
+
+
+@pytest.mark.parametrize(("vendor", "owner"), VENDORS.items())
+def test_vendor_is_imported_in_one_module(vendor: str, owner: str) -> None:
+    users = {
+        module
+        for module in package_modules()
+        if vendor in {name.split(".")[0] for name in imports(file_of(module))}
+    }
+    assert users == {f"yololstm.{owner}"}
+
+
+def test_only_stages_and_cli_read_params() -> None:
+    users = {m for m in package_modules() if "yololstm.params" in own_imports(file_of(m))}
+    assert users <= {"yololstm.cli"}
+
+
+@pytest.mark.parametrize("module", package_modules())
+def test_nothing_imports_stages(module: str) -> None:
+    assert not {name for name in imports(file_of(module)) if name.split(".")[0] == "stages"}
+
+
+@pytest.mark.parametrize("file", stage_files(), ids=lambda file: file.stem)
+def test_stage_is_thin(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= MAX_STAGE_LINES
+
+
+@pytest.mark.parametrize("file", stage_files(), ids=lambda file: file.stem)
+def test_dvc_deps_are_the_import_closure(file: Path) -> None:
+    """DVC does not follow Python imports (treeverse/dvc#9195): every file must be listed."""
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][file.stem]
+    listed = {dep for dep in stage["deps"] if dep.endswith(".py")}
+    needed = {path.relative_to(ROOT).as_posix() for path in closure(file)}
+    lines = "\n".join(f"      - {dep}" for dep in sorted(needed))
+    assert listed == needed, f"deps of {file.stem} in dvc.yaml should be:\n{lines}"

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.imports import ROOT
+from yololstm import params
+from yololstm.errors import ParamsError
+
+
+def changed(tmp_path: Path, key: str, value: object) -> Path:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    *sections, name = key.split(".")
+    target = content
+    for section in sections:
+        target = target[section]
+    target[name] = value
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def test_the_repository_s_own_params_are_valid() -> None:
+    loaded = params.load(ROOT / "params.yaml")
+    assert loaded.segment.length == 16
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("segment.lenght", 24, r"segment\.lenght: unknown key\. The nearest is length"),
+        ("segment.zzz", 24, r"segment\.zzz: unknown key\. Known are fps, length"),
+        ("segmnt", {}, r"segmnt: unknown key\. The nearest is segment"),
+        ("segment.length", "24", r"segment\.length: .*valid integer, not '24'"),
+        ("segment.length", 1, r"segment\.length: .*greater than or equal to 2, not 1"),
+        ("train.model", "gru", r"train\.model: .*'bilstm'.* not 'gru'"),
+        ("train.class_weights", "yes please", r"train\.class_weights: .*boolean"),
+        ("data.kind", None, r"data\.kind"),
+        ("labels", ["theft"], r"labels: .*at least 2"),
+        ("labels", ["theft", "theft"], "a label stands twice"),
+        ("data.label_map", {"fight": "brawl"}, r"label_map: \['brawl'\] not among labels"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, key: str, value: object, message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        params.load(changed(tmp_path, key, value))
+
+
+def test_absent_key_is_named(tmp_path: Path) -> None:
+    path = changed(tmp_path, "segment.hop", 4)
+    path.write_text(path.read_text().replace("  hop: 4\n", ""))
+    with pytest.raises(ParamsError, match=r"segment\.hop: Field required"):
+        params.load(path)
+
+
+def test_absent_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="no such file"):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_broken_yaml_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("labels: [theft\n")
+    with pytest.raises(ParamsError, match="not YAML"):
+        params.load(path)

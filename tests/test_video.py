@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from yololstm import video
+from yololstm.errors import VideoError
+from yololstm.storage import atomic
+
+
+def grey(level: int, width: int = 64, height: int = 48) -> video.Image:
+    return np.full((height, width, 3), level, dtype=np.uint8)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Twelve frames at 3 fps, each brighter than the one before."""
+    path = tmp_path / "clip.mp4"
+    with video.writing(path, Fraction(3), 64, 48) as writer:
+        for i in range(12):
+            writer.write(grey(20 * i))
+    return path
+
+
+def variable_rate(path: Path, times_ms: list[int]) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        for time in times_ms:
+            frame = av.VideoFrame.from_ndarray(grey(100), format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def test_probe_reads_the_header(clip: Path) -> None:
+    assert video.probe(clip) == video.VideoInfo(Fraction(3), 12, 64, 48)
+
+
+def test_frames_come_back_in_order_with_their_times(clip: Path) -> None:
+    frames = list(video.read(clip))
+    assert [frame.index for frame in frames] == list(range(12))
+    assert [frame.time_s for frame in frames] == pytest.approx([i / 3 for i in range(12)])
+    levels = [frame.image.mean() for frame in frames]
+    assert levels == pytest.approx([20 * i for i in range(12)], abs=4)
+
+
+def test_rational_rate_survives(tmp_path: Path) -> None:
+    path = tmp_path / "ntsc.mp4"
+    with video.writing(path, Fraction(30000, 1001), 64, 48) as writer:
+        for _ in range(30):
+            writer.write(grey(90))
+    assert video.probe(path).fps == Fraction(30000, 1001)
+    assert video.frame_times(path)[29] == pytest.approx(29 * 1001 / 30000, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("fps", "expected"),
+    [(None, range(12)), (3, range(12)), (1, (0, 3, 6, 9)), (2, (0, 2, 3, 5, 6, 8, 9, 11))],
+)
+def test_sampling_takes_the_first_frame_of_each_tick(
+    clip: Path, fps: float | None, expected: range | tuple[int, ...]
+) -> None:
+    assert [frame.index for frame in video.read(clip, fps)] == list(expected)
+
+
+def test_time_is_presentation_time_where_the_rate_varies(tmp_path: Path) -> None:
+    path = tmp_path / "phone.mp4"
+    times_ms = [0, 33, 66, 500, 533, 2000]
+    variable_rate(path, times_ms)
+    expected = [time / 1000 for time in times_ms]
+    assert [frame.time_s for frame in video.read(path)] == pytest.approx(expected, abs=1e-3)
+    assert video.frame_times(path) == pytest.approx(expected, abs=1e-3)
+    assert [frame.index for frame in video.read(path, fps=2)] == [0, 3, 5]
+
+
+def test_same_frames_give_the_same_bytes(clip: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again.mp4"
+    with video.writing(again, Fraction(3), 64, 48) as writer:
+        for i in range(12):
+            writer.write(grey(20 * i))
+    assert again.read_bytes() == clip.read_bytes()
+
+
+def test_written_file_plays_in_a_browser(clip: Path) -> None:
+    data = clip.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+
+
+def test_odd_sizes_lose_a_row_and_a_column(tmp_path: Path) -> None:
+    path = tmp_path / "odd.mp4"
+    with video.writing(path, Fraction(3), 65, 49) as writer:
+        writer.write(grey(90, 65, 49))
+    assert (video.probe(path).width, video.probe(path).height) == (64, 48)
+
+
+def test_absent_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"absent\.mp4: no such file"):
+        video.probe(tmp_path / "absent.mp4")
+
+
+def test_empty_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "zero.mp4"
+    path.touch()
+    with pytest.raises(VideoError, match=r"zero\.mp4: the file is empty"):
+        video.probe(path)
+
+
+def test_something_else_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "notes.mp4"
+    path.write_text("this is no video" * 100)
+    with pytest.raises(VideoError, match=r"notes\.mp4: not a video"):
+        video.probe(path)
+
+
+def test_file_without_video_stream_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(VideoError, match="no video stream"):
+        video.probe(path)
+
+
+def test_cut_off_body_is_found_without_decoding(clip: Path) -> None:
+    clip.write_bytes(clip.read_bytes()[:-200])
+    with pytest.raises(VideoError, match="cut short"):
+        video.probe(clip)
+
+
+def test_cut_off_body_gives_its_frames_then_the_error(clip: Path) -> None:
+    clip.write_bytes(clip.read_bytes()[:-200])
+    seen = 0
+    with pytest.raises(VideoError, match="frames could be decoded|decoded to its end"):
+        for _ in video.read(clip):
+            seen += 1
+    assert 0 < seen < 12
+
+
+def test_writing_through_atomic_leaves_nothing_behind_on_failure(tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    with (
+        pytest.raises(RuntimeError),
+        atomic(target) as temporary,
+        video.writing(temporary, Fraction(3), 64, 48) as writer,
+    ):
+        writer.write(grey(50))
+        raise RuntimeError("power cut")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_real_clips_are_read(real_data: Path) -> None:
+    path = real_data / "data/aihub_clips/b_001_bag_30.mp4"
+    assert video.probe(path) == video.VideoInfo(Fraction(3), 30, 1920, 1080)
+    assert [frame.index for frame in video.read(path, fps=1)] == list(range(0, 30, 3))
