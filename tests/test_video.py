@@ -134,15 +134,15 @@ def test_file_without_video_stream_is_named(tmp_path: Path) -> None:
 
 
 def test_cut_off_body_is_found_without_decoding(clip: Path) -> None:
-    clip.write_bytes(clip.read_bytes()[:-200])
+    clip.write_bytes(clip.read_bytes()[:-60])
     with pytest.raises(VideoError, match="cut short"):
         video.probe(clip)
 
 
 def test_cut_off_body_gives_its_frames_then_the_error(clip: Path) -> None:
-    clip.write_bytes(clip.read_bytes()[:-200])
+    clip.write_bytes(clip.read_bytes()[:-60])
     seen = 0
-    with pytest.raises(VideoError, match="frames could be decoded|decoded to its end"):
+    with pytest.raises(VideoError, match=r"could be decoded|decoded to its end"):
         for _ in video.read(clip):
             seen += 1
     assert 0 < seen < 12

@@ -6,7 +6,7 @@ Images are (H, W, 3) uint8, RGB.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -146,13 +146,23 @@ def _decode(
 ) -> Iterator[tuple[float, av.VideoFrame]]:
     start: float | None = None
     try:
-        for frame in container.decode(stream):
+        for frame in _frames(container, stream):
             if frame.time is None:
                 raise _broken(path, "a frame has no presentation time")
             start = frame.time if start is None else start
             yield frame.time - start, frame
     except av.FFmpegError as error:
         raise _broken(path, f"it cannot be decoded to its end ({error.strerror})") from error
+
+
+def _frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """container.decode(), but where the file breaks off the frames in flight come out first."""
+    try:
+        yield from container.decode(stream)
+    except av.FFmpegError:
+        with suppress(av.FFmpegError):
+            yield from stream.decode(None)
+        raise
 
 
 def _check_complete(path: Path, stream: VideoStream) -> None:
