@@ -79,6 +79,15 @@ def test_time_is_presentation_time_where_the_rate_varies(tmp_path: Path) -> None
     assert [frame.index for frame in video.read(path, fps=2)] == [0, 3, 5]
 
 
+def test_sampling_forgives_time_stamps_in_whole_milliseconds(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mkv"
+    with video.writing(path, Fraction(30), 64, 48) as writer:
+        for _ in range(30):
+            writer.write(grey(90))
+    assert [frame.index for frame in video.read(path, fps=30)] == list(range(30))
+    assert [frame.index for frame in video.read(path, fps=10)] == list(range(0, 30, 3))
+
+
 def test_same_frames_give_the_same_bytes(clip: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.mp4"
     with video.writing(again, Fraction(3), 64, 48) as writer:

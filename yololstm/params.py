@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from yololstm.clips import NORMAL
 from yololstm.errors import ParamsError
+from yololstm.windows import WindowSpec
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -76,6 +77,9 @@ class Segment(_Section):
     min_share: Share
     scaling: Literal["minmax", "body"]
 
+    def spec(self) -> WindowSpec:
+        return WindowSpec(self.fps, self.length, self.hop, self.max_gap_s, self.min_valid)
+
 
 class Train(_Section):
     model: Literal["stacked_lstm", "cnn_lstm", "bilstm"]
@@ -84,7 +88,7 @@ class Train(_Section):
     batch: Positive
     learning_rate: PositiveFloat
     weight_decay: Annotated[float, Field(ge=0)]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     class_weights: bool
     augment: bool
@@ -100,6 +104,9 @@ class Evaluate(_Section):
 class Render(_Section):
     clips: Positive
     crf: Annotated[int, Field(ge=0, le=51)]
+    enter: Share
+    leave: Share
+    min_event_s: Annotated[float, Field(ge=0)]
 
 
 class Params(_Section):

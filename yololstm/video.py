@@ -21,6 +21,9 @@ from yololstm.errors import VideoError
 
 Image = NDArray[np.uint8]
 
+# In ticks. Many containers round time stamps to whole milliseconds.
+_EARLY = 0.1
+
 SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".ts"})
 
 
@@ -78,10 +81,9 @@ def read(path: Path, fps: float | None = None) -> Iterator[Frame]:
         index = -1
         for index, (time_s, frame) in enumerate(_decode(path, container, stream)):
             if fps is not None:
-                # A thousandth of a frame is rounding of time stamps, not lateness.
-                if time_s * fps < next_tick - 1e-3:
+                if time_s * fps < next_tick - _EARLY:
                     continue
-                next_tick = int(time_s * fps + 1e-3) + 1
+                next_tick = int(time_s * fps + _EARLY) + 1
             image = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
             yield Frame(index, time_s, image)
         if index < 0:

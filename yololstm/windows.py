@@ -1,14 +1,16 @@
-"""Windows: fixed-length slices of one track at a fixed rate, cut out of landmarks."""
+"""Windows: fixed-length slices of one track at a fixed rate."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from yololstm.skeleton import N_FEATURES, N_JOINTS
 
 
 @dataclass(frozen=True)
@@ -66,3 +68,27 @@ class Windows:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], spec: WindowSpec) -> Self:
         return cls(**arrays, spec=spec)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self], spec: WindowSpec) -> Self:
+        """Stack parts in the order given; an empty list gives no windows."""
+        if not parts:
+            return cls.empty(spec)
+        columns = [part.arrays() for part in parts]
+        return cls.from_arrays(
+            {name: np.concatenate([column[name] for column in columns]) for name in columns[0]},
+            spec,
+        )
+
+    @classmethod
+    def empty(cls, spec: WindowSpec) -> Self:
+        return cls(
+            x=np.empty((0, spec.length, N_FEATURES), dtype=np.float32),
+            valid=np.empty((0, spec.length, N_JOINTS), dtype=np.bool_),
+            y=np.empty(0, dtype=np.int64),
+            clip=np.empty(0, dtype=np.str_),
+            take=np.empty(0, dtype=np.str_),
+            track=np.empty(0, dtype=np.int32),
+            start_s=np.empty(0, dtype=np.float64),
+            spec=spec,
+        )

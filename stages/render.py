@@ -1,0 +1,41 @@
+"""Draw landmarks, labels and a timeline on some of the test clips."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from yololstm import checkpoint, params
+from yololstm.clips import Clip
+from yololstm.console import exit_on_error, progress
+from yololstm.errors import EmptyError
+from yololstm.inference import Classifier
+from yololstm.rendering import Annotation, annotate, choose, replay
+from yololstm.storage import read_index, read_landmarks
+from yololstm.video import SUFFIXES
+
+
+@exit_on_error
+def main(root: str, index: str, landmarks: str, trained: str, out: str) -> None:
+    settings = params.load(Path("params.yaml")).render
+    classifier = Classifier.from_checkpoint(checkpoint.load(Path(trained)))
+    found = {path.stem: path for path in sorted(Path(landmarks).iterdir())}
+    test = [c for c in read_index(Path(index)) if c.split == "test" and c.clip_id in found]
+    if not test:
+        raise EmptyError(index, "no test clip has landmarks", "Run the index and extract stages")
+    for clip in choose(test, settings.clips):
+        seen = read_landmarks(found[clip.clip_id])
+        annotation = Annotation.of(seen, classifier, settings.enter, clip.spans)
+        _draw(Path(root), clip, annotation, Path(out, f"{clip.clip_id}.mp4"), settings.crf)
+
+
+def _draw(root: Path, clip: Clip, annotation: Annotation, out: Path, crf: int) -> None:
+    with progress(f"render {clip.clip_id}", total=clip.n_frames, unit="frames") as advance:
+        if Path(clip.path).suffix.lower() in SUFFIXES:
+            annotate(root / clip.path, annotation, out, crf=crf, on_frame=lambda: advance(1))
+        else:
+            replay(annotation, out, crf=crf, on_frame=lambda: advance(1))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,45 @@
+"""Cut the landmarks of every labelled clip into windows, scaled by what train looks like."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from yololstm import params, scaling
+from yololstm.clips import Clip
+from yololstm.console import exit_on_error, progress, warn
+from yololstm.landmarks import Landmarks
+from yololstm.segmentation import segment_all
+from yololstm.storage import read_index, read_landmarks, write_json, write_windows
+
+
+@exit_on_error
+def main(index: str, landmarks: str, windows: str, report: str) -> None:
+    settings = params.load(Path("params.yaml"))
+    cut = settings.segment
+    seen = _seen(read_index(Path(index)), Path(landmarks))
+    result = segment_all(seen, cut.spec(), settings.labels, cut.min_share)
+    write_json(Path(report), result.report())
+    for warning in result.check():
+        warn(warning)
+
+    train = result.windows["train"]
+    fitted = scaling.fit(cut.scaling, train.x, train.valid)
+    write_json(Path(windows, "scaling.json"), fitted.to_dict())
+    for split, part in result.windows.items():
+        scaled = replace(part, x=fitted.transform(part.x, part.valid))
+        write_windows(Path(windows, f"{split}.npz"), scaled)
+
+
+def _seen(clips: list[Clip], folder: Path) -> Iterator[tuple[Clip, Landmarks | None]]:
+    found = {path.stem: path for path in sorted(folder.iterdir())}
+    with progress("segment", total=len(clips), unit="clips") as advance:
+        for clip in clips:
+            yield clip, read_landmarks(found[clip.clip_id]) if clip.clip_id in found else None
+            advance(1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from tests.imports import ROOT
+from yololstm import checkpoint, models, storage, video
+from yololstm.cli import app
+from yololstm.clips import NORMAL
+from yololstm.detector import ultralytics
+from yololstm.inference import Checkpoint
+from yololstm.scaling import BodyScaling
+from yololstm.weights import POSE_LANDMARKER
+from yololstm.windows import WindowSpec
+
+LABELS = ("theft", "assault", "damage", NORMAL)
+SPEC = WindowSpec(fps=3.0, length=6, hop=2, max_gap_s=1.0, min_valid=0.5)
+FPS = Fraction(15)
+N_FRAMES, WIDTH, HEIGHT = 30, 320, 240
+
+
+def invoke(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def write_video(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with video.writing(path, FPS, WIDTH, HEIGHT) as writer:
+        for i in range(N_FRAMES):
+            writer.write(np.full((HEIGHT, WIDTH, 3), 90 + i, dtype=np.uint8))
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the right shape; it has learnt nothing."""
+    torch.manual_seed(0)
+    state = models.build("bilstm", len(LABELS)).state_dict()
+    path = tmp_path_factory.mktemp("trained") / "checkpoint.safetensors"
+    checkpoint.save(path, Checkpoint("bilstm", {}, state, BodyScaling(), SPEC, LABELS))
+    return path
+
+
+@pytest.fixture(scope="session")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A YOLO that knows the words and finds nothing: it has learnt nothing."""
+    yolo = ultralytics().YOLO(str(ROOT / "detectors" / "tiny.yaml"), task="detect")
+    yolo.model.names = {0: "person", 1: "backpack", 2: "handbag"}
+    path = tmp_path_factory.mktemp("detector") / "weights.pt"
+    yolo.save(path)
+    return path
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the pose model and nothing else."""
+    pose_model = ROOT / ".cache" / "models" / POSE_LANDMARKER
+    if not pose_model.is_file():
+        pytest.skip("the pose model is not there: run yololstm models fetch")
+    cache = tmp_path / ".cache" / "models"
+    cache.mkdir(parents=True)
+    (cache / POSE_LANDMARKER).symlink_to(pose_model)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_videos_become_annotated_videos_landmarks_and_events(
+    home: Path, trained: Path, detector: Path
+) -> None:
+    videos = [write_video(home / folder / "shop.mp4") for folder in ("a", "b")]
+    broken = home / "broken.mp4"
+    broken.write_bytes(videos[0].read_bytes()[:2000])
+    options = ("--checkpoint", trained, "--detector", detector, "--out", "out", "--imgsz", 320)
+    result = invoke("run", videos[0], broken, home / "gone.mp4", videos[1], *options)
+
+    assert result.exit_code == 1
+    assert f"error: {broken}: " in result.stderr
+    assert f"error: {home / 'gone.mp4'}: no such file. Check the path" in result.stderr
+    assert f"2 of 4 videos failed: {broken}, {home / 'gone.mp4'}" in result.stderr
+    assert "shop.mp4: 0 persons, 0 windows, 0 events -> out/shop\n" in result.stdout
+    assert sorted(path.name for path in Path("out").iterdir()) == ["shop", "shop-2"]
+    for folder in (Path("out/shop"), Path("out/shop-2")):
+        assert sorted(path.name for path in folder.iterdir()) == [
+            *("annotated.mp4", "events.json", "landmarks.parquet"),
+        ]
+        info = video.probe(folder / "annotated.mp4")
+        assert info == video.VideoInfo(Fraction(10), 20, WIDTH, HEIGHT)
+        assert len(storage.read_landmarks(folder / "landmarks.parquet")) == 0
+        said = storage.read_json(folder / "events.json")
+        assert (said["video"], said["labels"]) == ("shop.mp4", list(LABELS))
+        assert said["checkpoint_sha256"] == storage.sha256(trained)
+        assert said["events"] == said["tracks"] == []
+
+
+def test_params_say_what_options_do_not(home: Path, trained: Path, detector: Path) -> None:
+    shop = write_video(home / "shop.mp4")
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    changed, n = re.subn(r"(extract:(?:\n  .*)*?\n  fps:) null", r"\1 3.0", text)
+    assert n == 1
+    (home / "params.yaml").write_text(changed, encoding="utf-8")
+    options = ("--checkpoint", trained, "--detector", detector.parent, "--out", "out")
+
+    rates = []
+    for more in ((), ("--fps", 5)):
+        assert invoke("run", shop, *options, *more).exit_code == 0
+        rates.append(storage.read_json(Path("out/shop/events.json"))["frames"]["fps"])
+    assert rates == [3.0, 5.0]
+
+    (home / "params.yaml").write_text(changed + "\nodd: 1\n", encoding="utf-8")
+    result = invoke("run", shop, *options)
+    assert result.exit_code == 1
+    assert "params.yaml: odd: unknown key" in result.stderr
+
+
+def test_what_is_absent_is_named_with_its_remedy(home: Path, trained: Path, detector: Path) -> None:
+    shop = write_video(home / "shop.mp4")
+    result = invoke("run", shop, "--out", "out", "--detector", detector)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: data/checkpoint.safetensors: no such file. ")
+
+    result = invoke("run", shop, "--out", "out", "--checkpoint", trained)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: data/detector: no detector weights. ")
+
+    (home / ".cache" / "models" / POSE_LANDMARKER).unlink()
+    result = invoke("run", shop, "--out", "out", "--checkpoint", trained, "--detector", detector)
+    assert result.exit_code == 1
+    assert "Run yololstm models fetch." in result.stderr
+    assert not Path("out").exists()
+
+
+def test_models_are_listed_where_they_are(home: Path, trained: Path, detector: Path) -> None:
+    before = invoke("models", "list").stdout.splitlines()
+    assert before[0].endswith(f".cache/models/{POSE_LANDMARKER}")
+    assert "not ready  data/detector: " in before[1]
+    assert "not ready  data/checkpoint.safetensors: " in before[2]
+
+    Path("data/detector").mkdir(parents=True)
+    shutil.copy(detector, "data/detector/weights.pt")
+    shutil.copy(trained, "data/checkpoint.safetensors")
+    after = invoke("models", "list").stdout.splitlines()
+    assert after[1].endswith("data/detector/weights.pt")
+    assert "bilstm, 6 steps at 3 a second, theft, assault, damage, normal" in after[2]
+
+
+def test_a_model_that_is_there_is_not_fetched_again(home: Path) -> None:
+    result = invoke("models", "fetch")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.strip() == f".cache/models/{POSE_LANDMARKER}"
+
+
+def test_options_out_of_range_are_refused() -> None:
+    result = invoke("run", "a.mp4", "--out", "out", "--min-confidence", 2)
+    assert result.exit_code == 2
+
+
+def test_it_runs_as_a_module_and_tells_its_version() -> None:
+    command = [sys.executable, "-m", "yololstm", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", done.stdout)
+
+
+def test_help_waits_for_no_heavy_library() -> None:
+    code = "import sys, yololstm.cli; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"torch", "cv2", "ultralytics", "mediapipe", "pandas", "numpy", "pydantic"}
+
+
+def test_persons_in_a_real_video_are_found_and_keep_their_numbers(
+    home: Path, trained: Path, real_data: Path
+) -> None:
+    result = invoke(
+        *("run", real_data / "data" / "video" / "two-people.mp4", "--out", "out", "--fps", 5),
+        *("--checkpoint", trained),
+        *("--detector", real_data / "models" / "yolo11n_int8_openvino_model"),
+    )
+    assert result.exit_code == 0, result.stderr
+    said = json.loads(Path("out/two-people/events.json").read_text(encoding="utf-8"))
+    assert len(said["tracks"]) == 2
+    assert all(t["end_s"] - t["start_s"] > 2 and t["windows"] for t in said["tracks"])
+    drawn = [frame.image for frame in video.read(Path("out/two-people/annotated.mp4"))]
+    assert len(drawn) == said["frames"]["count"] == 13

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score, roc_auc_score
+
+from tests.people import FIGURE, LABELS, clip, landmarks
+from yololstm import evaluation
+from yololstm.clips import NORMAL
+from yololstm.errors import EmptyError
+from yololstm.evaluation import name_clip, pck, pr_curves, roc_curves, scores
+from yololstm.landmarks import Landmarks
+from yololstm.windows import Windows, WindowSpec
+
+SPEC = WindowSpec(fps=3, length=4, hop=2, max_gap_s=1.0, min_valid=0.5)
+THREE = LABELS[:3]
+seeds = st.integers(0, 2**32 - 1)
+
+
+def windows(clips: list[str], y: list[int]) -> Windows:
+    n = len(y)
+    return replace(
+        Windows.empty(SPEC),
+        x=np.zeros((n, 4, 26), np.float32),
+        valid=np.ones((n, 4, 13), bool),
+        y=np.array(y, dtype=np.int64),
+        clip=np.array(clips, dtype=np.str_),
+        take=np.array(clips, dtype=np.str_),
+        track=np.ones(n, np.int32),
+        start_s=np.arange(n) / 3,
+    )
+
+
+def one_hot(y: list[int]) -> np.ndarray:
+    return np.eye(4)[y] * 0.7 + 0.1
+
+
+# --- scores ---
+
+
+def test_scores_of_a_known_case() -> None:
+    told = scores(np.array([0, 0, 1, 1, 3]), np.array([0, 1, 1, 1, -1]), LABELS)
+    assert told["accuracy"] == pytest.approx(0.6)
+    theft, damage = told["per_class"]["theft"], told["per_class"]["damage"]
+    assert theft == pytest.approx({"precision": 1, "recall": 0.5, "f1": 2 / 3, "support": 2})
+    assert damage == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
+    assert told["macro_f1"] == pytest.approx((2 / 3 + 0.8 + 0) / 3)
+
+
+@given(seeds, st.integers(1, 40))
+@settings(max_examples=40, deadline=None)
+def test_macro_f1_is_sklearns(seed: int, n: int) -> None:
+    y, named = np.random.default_rng(seed).integers(0, 4, (2, n))
+    expected = f1_score(y, named, average="macro", zero_division=0)
+    assert scores(y, named, LABELS)["macro_f1"] == pytest.approx(expected)
+
+
+# --- clips ---
+
+
+def test_one_window_of_theft_among_many_names_the_clip() -> None:
+    probability = np.array([[0.0, 0, 0.1, 0.9]] * 7 + [[0.9, 0, 0, 0.1]])
+    assert name_clip(probability, LABELS, share=0.1, min_probability=0.5) == 0
+    assert name_clip(probability, LABELS, share=1.0, min_probability=0.5) == 3
+
+
+def test_share_is_of_the_likeliest_windows_of_each_label() -> None:
+    probability = np.array([[0.8, 0.2, 0, 0], [0.6, 0.4, 0, 0], [0, 0.3, 0, 0.7], [0, 0, 0, 1]])
+    assert name_clip(probability, LABELS, share=0.5, min_probability=0.7) == 0
+    assert name_clip(probability, LABELS, share=0.5, min_probability=0.71) == 3
+
+
+@given(seeds, st.integers(1, 30), st.floats(0.01, 1))
+@settings(max_examples=60, deadline=None)
+def test_order_of_windows_does_not_matter(seed: int, n: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    probability = rng.dirichlet(np.ones(4), n)
+    shuffled = rng.permutation(probability)
+    assert name_clip(probability, LABELS, share, 0.5) == name_clip(shuffled, LABELS, share, 0.5)
+
+
+def test_without_normal_the_mean_decides() -> None:
+    probability = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.3, 0.7, 0]])
+    assert name_clip(probability, THREE, share=0.1, min_probability=0.99) == 1
+
+
+def test_clip_without_windows_is_normal_or_wrong() -> None:
+    assert name_clip(np.empty((0, 4)), LABELS, 0.25, 0.5) == LABELS.index(NORMAL)
+    assert name_clip(np.empty((0, 3)), THREE, 0.25, 0.5) == -1
+
+
+def test_nothing_vanishes() -> None:
+    test = windows(["a-CA", "a-CA", "b-CA"], [0, 0, 3])
+    clips = [
+        clip("a-CA", "theft", "test"),
+        clip("a-CB", "theft", "test"),  # has no windows
+        clip("b-CA", NORMAL, "test"),
+        clip("c-CA", "arson", "test"),  # not a label of ours
+    ]
+    result = evaluation.evaluate(test, one_hot([0, 0, 3]), clips, LABELS, 0.25, 0.5)
+    told = result.metrics
+    assert told["window"]["accuracy"] == 1
+    assert told["clip"]["accuracy"] == pytest.approx(2 / 3)
+    assert (told["windows"], told["clips"], told["takes"]) == (3, 3, 2)
+    assert (told["clips_without_windows"], told["clips_of_other_labels"]) == (1, 1)
+    json.dumps(told, allow_nan=False)
+    assert result.plots["confusion"].rows == [
+        ("theft", "theft"),
+        ("theft", "normal"),
+        ("normal", "normal"),
+    ]
+    assert len(result.plots["confusion_windows"].rows) == 3
+
+
+def test_clip_without_windows_is_wrong_where_normal_is_no_label() -> None:
+    test = windows(["a-CA"], [0])
+    clips = [clip("a-CA", "theft", "test"), clip("a-CB", "theft", "test")]
+    result = evaluation.evaluate(test, np.array([[0.9, 0.1, 0]]), clips, THREE, 0.25, 0.5)
+    assert result.metrics["clip"]["accuracy"] == 0.5
+    assert result.plots["confusion"].rows[1] == ("theft", "none")
+
+
+def test_predictions_name_each_window() -> None:
+    test = windows(["a-CA", "b-CA"], [0, 3])
+    clips = [clip("a-CA", "theft", "test"), clip("b-CA", NORMAL, "test")]
+    header, rows = evaluation.evaluate(test, one_hot([1, 3]), clips, LABELS, 0.25, 0.5).predictions
+    assert list(header) == [
+        *("clip", "track", "start_s", "y", "label"),
+        *(f"probability_{label}" for label in LABELS),
+    ]
+    assert rows[0] == ("a-CA", 1, 0.0, "theft", "assault", 0.1, 0.8, 0.1, 0.1)
+
+
+def test_nothing_to_evaluate_is_an_error() -> None:
+    clips = [clip("a-CA", "theft", "test")]
+    with pytest.raises(EmptyError, match="0 test windows"):
+        evaluation.evaluate(Windows.empty(SPEC), np.empty((0, 4)), clips, LABELS, 0.25, 0.5)
+    with pytest.raises(EmptyError, match="0 test clips"):
+        evaluation.evaluate(windows(["a"], [0]), one_hot([0]), [], LABELS, 0.25, 0.5)
+
+
+# --- curves ---
+
+
+@given(seeds, st.integers(2, 600), st.integers(1, 4))
+@settings(max_examples=40, deadline=None)
+def test_curves_are_short_finite_and_keep_their_area(seed: int, n: int, present: int) -> None:
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, present, n)
+    probability = rng.dirichlet(np.ones(4), n) + 0.5 * np.eye(4)[y]
+    probability /= probability.sum(axis=1, keepdims=True)
+    pr, roc = list(pr_curves(y, probability, LABELS)), list(roc_curves(y, probability, LABELS))
+    for i, label in enumerate(LABELS):
+        part = np.array([row[1:] for row in roc if row[0] == label], dtype=float)
+        assert (len(part) > 0) == (0 < (y == i).sum() < n)
+        if len(part):
+            area = np.trapezoid(part[:, 1], part[:, 0])
+            assert area == pytest.approx(roc_auc_score(y == i, probability[:, i]), abs=0.02)
+        part = np.array([row[1:] for row in pr if row[0] == label], dtype=float)
+        assert (len(part) > 0) == (y == i).any()
+        if len(part):
+            assert part[-1].tolist() == [1, 0, 1]
+            assert part[0, 1] == 1
+    assert all(np.isfinite(row[1:]).all() for row in [*pr, *roc])
+    counts = [sum(row[0] == label for row in rows) for rows in (pr, roc) for label in LABELS]
+    assert max(counts) <= 200
+
+
+# --- poses ---
+
+
+def pose(offset: float = 0, people: int = 2) -> Landmarks:
+    times = np.arange(5) / 3
+    return landmarks(
+        {
+            track: (times, np.tile(FIGURE * 100 + [400 * track + offset, 300], (5, 1, 1)))
+            for track in range(1, people + 1)
+        }
+    )
+
+
+@pytest.mark.parametrize(("offset", "expected"), [(0, 1), (19, 1), (21, 0)])
+def test_pck_is_a_share_of_the_torso(offset: float, expected: float) -> None:
+    assert pck(pose(offset), pose())["pck"] == expected
+    assert pck(pose(offset), pose(), threshold=0.3)["pck"] == 1
+
+
+def test_person_who_is_not_found_counts_as_wrong() -> None:
+    told = pck(pose(people=1), pose())
+    assert told["pck"] == 0.5
+    assert (told["persons"], told["found"]) == (10, 5)
+
+
+def test_pck_is_by_joint_and_ignores_what_the_truth_does_not_know() -> None:
+    truth, predicted = pose(), pose()
+    truth.xy[:, 2] = np.nan
+    predicted.xy[:, 5] += 50
+    told = pck(predicted, truth)
+    assert told["per_joint"]["WRIST_RIGHT"] == 0
+    assert told["per_joint"]["ELBOW_RIGHT"] == 1
+    assert told["pck"] == pytest.approx(11 / 12)
+
+
+def test_track_numbers_need_not_agree() -> None:
+    other = pose()
+    renamed = replace(other, track=np.where(other.track == 1, 7, 3).astype(np.int32))
+    assert pck(renamed, pose())["pck"] == 1
+
+
+def test_pck_of_nobody() -> None:
+    assert pck(pose(), landmarks({}))["persons"] == 0
+    assert pck(landmarks({}), pose())["pck"] == 0

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yololstm.clips import NORMAL
+from yololstm.events import Event, Hysteresis, Status, detect, probability_at, status, worst
+
+LABELS = ("theft", "assault", NORMAL)
+WINDOW_S = 2.0
+HYSTERESIS = Hysteresis(enter=0.6, leave=0.4)
+
+
+def theft(*values: float) -> np.ndarray:
+    """(N, 3) with these probabilities of theft, the rest normal."""
+    p = np.array(values, dtype=np.float32)
+    return np.stack([p, np.zeros_like(p), 1 - p], axis=1)
+
+
+def found(start_s: list[float], probability: np.ndarray, **changes: Any) -> list[Event]:
+    hysteresis = Hysteresis(**{"enter": 0.6, "leave": 0.4, **changes})
+    return detect(
+        np.full(len(start_s), 7),
+        np.array(start_s),
+        probability,
+        window_s=WINDOW_S,
+        labels=LABELS,
+        hysteresis=hysteresis,
+    )
+
+
+def test_an_event_extends_over_its_windows_and_has_their_peak() -> None:
+    events = found([0, 1, 2, 3, 4], theft(0.1, 0.7, 0.9, 0.2, 0.1))
+    assert events == [Event("theft", 7, 1.0, 4.0, pytest.approx(0.9))]
+
+
+def test_an_event_goes_on_between_leave_and_enter_but_does_not_start_there() -> None:
+    assert found([0, 1, 2], theft(0.5, 0.5, 0.5)) == []
+    (event,) = found([0, 1, 2], theft(0.7, 0.5, 0.3))
+    assert (event.start_s, event.end_s) == (0.0, 3.0)
+
+
+def test_runs_whose_windows_overlap_are_one_event_and_others_are_two() -> None:
+    assert len(found([0, 1, 2], theft(0.7, 0.3, 0.7))) == 1
+    assert len(found([0, 1, 2, 3], theft(0.7, 0.3, 0.3, 0.7))) == 2
+
+
+def test_a_gap_between_windows_ends_an_event() -> None:
+    (event,) = found([0, 10], theft(0.7, 0.5))
+    assert event.end_s == 2.0
+
+
+def test_windows_one_after_the_other_make_one_event() -> None:
+    start_s = [k * WINDOW_S * (1 + 1e-12) for k in range(4)]
+    (event,) = found(start_s, theft(0.7, 0.7, 0.7, 0.7))
+    assert event.end_s == pytest.approx(8.0)
+
+
+def test_short_events_do_not_count() -> None:
+    assert len(found([0, 5, 6], theft(0.7, 0.7, 0.7), min_s=2.5)) == 1
+    assert len(found([0, 5, 6], theft(0.7, 0.7, 0.7), min_s=2.0)) == 2
+
+
+def test_normal_is_no_event() -> None:
+    assert found([0, 1], theft(0.0, 0.1)) == []
+
+
+def test_tracks_have_events_of_their_own() -> None:
+    events = detect(
+        np.array([2, 1, 2, 1]),
+        np.array([0.0, 0.0, 1.0, 1.0]),
+        theft(0.7, 0.1, 0.5, 0.8),
+        window_s=WINDOW_S,
+        labels=LABELS,
+        hysteresis=HYSTERESIS,
+    )
+    assert [(e.track, e.start_s, e.end_s) for e in events] == [(2, 0.0, 3.0), (1, 1.0, 3.0)]
+
+
+def test_thresholds_that_cross_are_refused() -> None:
+    with pytest.raises(ValueError, match="leave"):
+        Hysteresis(enter=0.3, leave=0.5)
+
+
+@st.composite
+def tracks(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    n = draw(st.integers(0, 25))
+    start_s = draw(st.lists(st.floats(0, 60), min_size=n, max_size=n))
+    raw = draw(st.lists(st.floats(0, 1, width=32), min_size=3 * n, max_size=3 * n))
+    return np.array(start_s), np.array(raw, dtype=np.float32).reshape(n, 3)
+
+
+@given(tracks())
+def test_events_of_a_label_stay_apart_and_inside_the_windows(
+    track: tuple[np.ndarray, np.ndarray],
+) -> None:
+    start_s, probability = track
+    events = found(start_s.tolist(), probability)
+    for label in LABELS:
+        same = [event for event in events if event.label == label]
+        for before, after in pairwise(same):
+            assert before.end_s < after.start_s
+    for event in events:
+        assert event.label != NORMAL
+        assert event.probability >= HYSTERESIS.enter
+        inside = np.linspace(event.start_s, event.end_s - 1e-9, 50)
+        distance = inside[:, None] - start_s[None, :]
+        assert ((distance >= -1e-6) & (distance <= WINDOW_S + 1e-6)).any(axis=1).all()
+
+
+@given(tracks())
+def test_events_do_not_depend_on_the_order_of_windows(track: tuple[np.ndarray, np.ndarray]) -> None:
+    start_s, probability = track
+    start_s = np.unique(start_s)
+    probability = probability[: len(start_s)]
+    assert found(start_s[::-1].tolist(), probability[::-1]) == found(start_s.tolist(), probability)
+
+
+@given(tracks())
+def test_zeros_give_no_event(track: tuple[np.ndarray, np.ndarray]) -> None:
+    start_s, probability = track
+    assert found(start_s.tolist(), np.zeros_like(probability)) == []
+
+
+def test_a_moment_has_the_mean_of_the_windows_that_speak_for_it() -> None:
+    at = probability_at(np.array([0.5, 1.5, 2.5]), np.array([0.0, 1.0]), theft(0.2, 0.6), WINDOW_S)
+    np.testing.assert_allclose(at[:, 0], [0.2, 0.4, 0.6], atol=1e-6)
+
+
+def test_a_moment_without_windows_has_the_nearest_within_half_a_window() -> None:
+    times = np.array([-1.1, -0.9, 2.5, 3.9, 6.6, 8.9, 9.1])
+    at = probability_at(times, np.array([6.0, 0.0]), theft(0.6, 0.2), WINDOW_S)[:, 0]
+    np.testing.assert_allclose(at, [np.nan, 0.2, 0.2, np.nan, 0.6, 0.6, np.nan], atol=1e-6)
+
+
+def test_no_windows_say_nothing() -> None:
+    at = probability_at(np.array([0.0, 1.0]), np.empty(0), np.empty((0, 3)), WINDOW_S)
+    assert at.shape == (2, 3)
+    assert np.isnan(at).all()
+
+
+@given(tracks(), st.floats(-5, 70))
+def test_probability_at_agrees_with_its_definition(
+    track: tuple[np.ndarray, np.ndarray], time_s: float
+) -> None:
+    start_s, probability = track
+    (got,) = probability_at(np.array([time_s]), start_s, probability, WINDOW_S)
+    # The function asks whether start > time - window, which rounds otherwise than the sum does.
+    covers = (start_s <= time_s) & (start_s > time_s - WINDOW_S)
+    if covers.any():
+        np.testing.assert_allclose(got, probability[covers].mean(axis=0), atol=1e-6)
+        return
+    distance = np.maximum(start_s - time_s, time_s - WINDOW_S - start_s)
+    if len(start_s) == 0 or distance.min() > WINDOW_S / 2:
+        assert np.isnan(got).all()
+    else:
+        near = probability[distance == distance.min()]
+        assert np.isclose(got, near, atol=1e-6).all(axis=1).any()
+
+
+def test_an_abnormal_label_is_named_from_enter_on() -> None:
+    assert status(np.array([0.5, 0.1, 0.4]), LABELS, 0.6) == Status(NORMAL, 0.4)
+    assert status(np.array([0.6, 0.1, 0.3]), LABELS, 0.6) == Status("theft", 0.6)
+    assert status(np.array([0.5, 0.5]), LABELS[:2], 0.6) is None
+    assert status(np.full(3, np.nan), LABELS, 0.6) is None
+
+
+def test_the_worst_is_the_surest_abnormal_one_or_the_least_sure_normal_one() -> None:
+    calm, calmer = Status(NORMAL, 0.7), Status(NORMAL, 0.9)
+    assert worst([calmer, None, calm]) == calm
+    assert worst([calm, Status("theft", 0.6), Status("assault", 0.8)]) == Status("assault", 0.8)
+    assert worst([None]) is None

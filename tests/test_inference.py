@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests.people import LABELS, acting, landmarks
+from yololstm import models
+from yololstm.inference import Checkpoint, Classifier
+from yololstm.scaling import BodyScaling, MinMaxScaling, Scaling
+from yololstm.segmentation import segment
+from yololstm.windows import WindowSpec
+
+SPEC = WindowSpec(fps=3, length=16, hop=4, max_gap_s=1.0, min_valid=0.5)
+SCALINGS = [BodyScaling(), MinMaxScaling((0.0,) * 26, (1280.0,) * 26)]
+
+
+def classifier(
+    model: str = "bilstm", scaling: Scaling = SCALINGS[0], temperature: float = 1.0
+) -> Classifier:
+    torch.manual_seed(0)
+    state = dict(models.build(model, 4).state_dict())
+    return Classifier.from_checkpoint(
+        Checkpoint(model, {}, state, scaling, SPEC, LABELS, temperature)
+    )
+
+
+def windows(n: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(0, 1, (n, 16, 26)).astype(np.float32), rng.random((n, 16, 13)) > 0.2
+
+
+@pytest.mark.parametrize("model", sorted(models.MODELS))
+def test_probabilities_do_not_depend_on_the_batch(model: str) -> None:
+    x, valid = windows(23)
+    whole = classifier(model).scaled(x, valid)
+    assert whole.shape == (23, 4)
+    assert whole.dtype == np.float32
+    np.testing.assert_allclose(whole.sum(axis=1), 1, atol=1e-6)
+    for batch in (1, 7, 22):
+        np.testing.assert_allclose(
+            classifier(model).scaled(x, valid, batch=batch), whole, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("scaling", SCALINGS, ids=lambda s: s.kind)
+def test_classify_is_segment_then_scale_then_forward(scaling: Scaling) -> None:
+    rng = np.random.default_rng(0)
+    times = np.arange(40) / 3
+    seen = landmarks({t: (times, acting(LABELS[t], times, rng)) for t in (1, 2)})
+    watcher = classifier(scaling=scaling)
+    predictions = watcher.classify(seen)
+    cut = segment(seen, SPEC).windows
+    expected = watcher.scaled(scaling.transform(cut.x, cut.valid), cut.valid)
+    np.testing.assert_array_equal(predictions.probability, expected)
+    assert predictions.track.tolist() == [1] * 7 + [2] * 7
+    np.testing.assert_allclose(predictions.start_s, cut.start_s)
+
+
+def test_last_seconds_alone_say_the_same_as_the_whole() -> None:
+    """Live sees a window at a time; the file is cut at once."""
+    rng = np.random.default_rng(0)
+    times = np.arange(40) / 3
+    seen = landmarks({1: (times, acting("theft", times, rng))})
+    watcher = classifier()
+    whole = watcher.classify(seen)
+    for i, start in enumerate(range(0, 25, 4)):
+        part = watcher.classify(seen[slice(start, start + 16)])
+        np.testing.assert_allclose(part.probability, whole.probability[i : i + 1], atol=1e-5)
+
+
+def test_nobody_gives_no_predictions() -> None:
+    predictions = classifier().classify(landmarks({}))
+    assert len(predictions) == 0
+    assert predictions.probability.shape == (0, 4)
+
+
+def test_temperature_softens_and_keeps_the_order() -> None:
+    x, valid = windows(9)
+    sharp, soft = classifier().scaled(x, valid), classifier(temperature=4).scaled(x, valid)
+    assert (soft.max(axis=1) < sharp.max(axis=1)).all()
+    np.testing.assert_array_equal(soft.argmax(axis=1), sharp.argmax(axis=1))
+
+
+def test_dropout_is_off() -> None:
+    x, valid = windows(4)
+    watcher = classifier()
+    np.testing.assert_array_equal(watcher.scaled(x, valid), watcher.scaled(x, valid))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_gpu_says_what_the_cpu_says() -> None:
+    x, valid = windows(50)
+    torch.manual_seed(0)
+    state = dict(models.build("bilstm", 4).state_dict())
+    kept = Checkpoint("bilstm", {}, state, BodyScaling(), SPEC, LABELS)
+    gpu = Classifier.from_checkpoint(kept, "cuda").scaled(x, valid)
+    cpu = Classifier.from_checkpoint(kept).scaled(x, valid)
+    np.testing.assert_allclose(gpu, cpu, atol=1e-3)

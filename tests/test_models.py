@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from yololstm import models
+from yololstm.models import joints_bones_motion
+from yololstm.skeleton import BONES
+
+NAMES = sorted(models.MODELS)
+
+
+def inputs(n: int, steps: int = 16, absent: float = 0.2) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    return torch.randn(n, steps, 26), torch.rand(n, steps, 13) >= absent
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("steps", [1, 2, 16, 33])
+def test_logits_of_any_batch_and_length(name: str, steps: int) -> None:
+    model = models.build(name, 4).eval()
+    x, valid = inputs(5, steps)
+    logits = model(x, valid)
+    assert logits.shape == (5, 4)
+    one_by_one = torch.cat([model(x[i : i + 1], valid[i : i + 1]) for i in range(5)])
+    torch.testing.assert_close(one_by_one, logits, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_order_of_steps_matters(name: str) -> None:
+    """A reshape that scrambled time and features would not tell one from the other."""
+    model = models.build(name, 4).eval()
+    x, valid = inputs(3, absent=0)
+    assert not torch.allclose(model(x, valid), model(x.flip(1), valid), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_weight_learns(name: str) -> None:
+    model = models.build(name, 4)
+    model(*inputs(8)).logsumexp(1).sum().backward()
+    idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not idle
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dropout_is_the_callers_to_choose(name: str) -> None:
+    model = models.build(name, 4, dropout=0.0).train()
+    x, valid = inputs(4)
+    assert torch.equal(model(x, valid), model(x, valid))
+    model = models.build(name, 4, dropout=0.9).train()
+    assert not torch.equal(model(x, valid), model(x, valid))
+
+
+def test_stacked_lstm_is_the_old_one() -> None:
+    model = models.build("stacked_lstm", 4)
+    layers = [m for m in model.modules() if isinstance(m, nn.LSTM)]
+    assert [(layer.input_size, layer.hidden_size) for layer in layers] == [
+        (26, 128),
+        (128, 256),
+        (256, 128),
+    ]
+    assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.1]
+
+
+def test_features_are_joints_bones_and_their_change() -> None:
+    x, _ = inputs(2, steps=3)
+    features = joints_bones_motion(x, torch.ones(2, 3, 13, dtype=torch.bool))
+    assert features.shape == (2, 3, 108)
+    parent, child = BONES[5]
+    bone = x[..., 2 * child : 2 * child + 2] - x[..., 2 * parent : 2 * parent + 2]
+    torch.testing.assert_close(features[..., :26], x)
+    torch.testing.assert_close(features[..., 36:38], bone)
+    assert not features[:, 0, 54:].any()
+    torch.testing.assert_close(features[:, 1:, 54:80], x[:, 1:] - x[:, :-1])
+    torch.testing.assert_close(features[:, 1:, 90:92], bone[:, 1:] - bone[:, :-1])
+
+
+def test_absent_joint_counts_for_nothing_wherever_it_is_said_to_be() -> None:
+    x, valid = inputs(2)
+    valid[:, 5, 0] = False
+    elsewhere = x.clone()
+    elsewhere[:, 5, :2] = 1e3
+    torch.testing.assert_close(joints_bones_motion(elsewhere, valid), joints_bones_motion(x, valid))

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from yololstm import drawing, models, video
+from yololstm.clips import NORMAL, Clip, Span
+from yololstm.errors import VideoError
+from yololstm.inference import Classifier, Predictions
+from yololstm.landmarks import Category, Landmarks, Source
+from yololstm.rendering import Annotation, annotate, choose, replay
+from yololstm.scaling import BodyScaling
+from yololstm.skeleton import N_JOINTS
+from yololstm.video import Frame
+from yololstm.windows import WindowSpec
+
+LABELS = ("theft", "assault", NORMAL)
+SPEC = WindowSpec(fps=5.0, length=10, hop=5, max_gap_s=1.0, min_valid=0.5)
+WIDTH, HEIGHT = 320, 240
+GREY = 110
+
+
+def write_video(path: Path, n: int, fps: Fraction) -> Path:
+    with video.writing(path, fps, WIDTH, HEIGHT) as writer:
+        for _ in range(n):
+            writer.write(np.full((HEIGHT, WIDTH, 3), GREY, dtype=np.uint8))
+    return path
+
+
+def figure(x: float, y: float = 120.0) -> np.ndarray:
+    """(13, 2) a figure 60 pixels wide, 100 high."""
+    rng = np.random.default_rng(3)
+    return (rng.uniform(-1, 1, (N_JOINTS, 2)) * (30, 50) + (x, y)).astype(np.float32)
+
+
+def landmarks(
+    frames: Sequence[int],
+    *,
+    fps: Fraction,
+    file_fps: Fraction | None = None,
+    n_frames: int,
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+) -> Landmarks:
+    """One person who stands at (100, 120)."""
+    n = len(frames)
+    xy = np.repeat(figure(100.0)[None], n, axis=0)
+    box = np.tile(np.array([60, 60, 140, 180], dtype=np.float32), (n, 1))
+    return Landmarks(
+        frame=np.array(frames, dtype=np.int32),
+        time_s=np.array([frame / (file_fps or fps) for frame in frames], dtype=np.float64),
+        category=np.full(n, Category.PERSON, dtype=np.uint8),
+        track=np.ones(n, dtype=np.int32),
+        score=np.ones(n, dtype=np.float32),
+        box=box,
+        xy=xy,
+        confidence=np.ones((n, N_JOINTS), dtype=np.float32),
+        source=Source(*size, fps, n_frames, "test"),
+    )
+
+
+def annotation(
+    seen: Landmarks, *, theft: Sequence[float] = (0.9,), hop_s: float = 1.0, **changes: object
+) -> Annotation:
+    p = np.array(theft, dtype=np.float32)
+    predictions = Predictions(
+        track=np.ones(len(p), dtype=np.int32),
+        start_s=np.arange(len(p)) * hop_s,
+        probability=np.stack([p, np.zeros_like(p), 1 - p], axis=1),
+    )
+    return Annotation(seen, predictions, LABELS, SPEC, 0.5, **changes)  # type: ignore[arg-type]
+
+
+def decoded(path: Path) -> list[Frame]:
+    return list(video.read(path))
+
+
+def count_of(image: np.ndarray, colour: drawing.Colour, tolerance: int = 40) -> int:
+    return int((np.abs(image.astype(int) - colour).max(axis=-1) < tolerance).sum())
+
+
+BODY = np.s_[62:178, 62:138]
+THEFT = drawing.palette(LABELS)["theft"]
+
+
+def test_every_frame_is_there_in_size_and_rate_with_the_skeleton_where_it_was_seen(
+    tmp_path: Path,
+) -> None:
+    fps = Fraction(5)
+    path = write_video(tmp_path / "in.mp4", 15, fps)
+    seen = landmarks(range(5, 10), fps=fps, n_frames=15)
+    calls: list[int] = []
+    annotate(path, annotation(seen), tmp_path / "out.mp4", on_frame=lambda: calls.append(1))
+
+    frames = decoded(tmp_path / "out.mp4")
+    assert video.probe(tmp_path / "out.mp4") == video.VideoInfo(fps, 15, WIDTH, HEIGHT)
+    assert len(frames) == len(calls) == 15
+    np.testing.assert_allclose([f.time_s for f in frames], np.arange(15) / 5, atol=1e-3)
+    with_body = [i for i, f in enumerate(frames) if count_of(f.image[BODY], THEFT) > 100]
+    assert with_body == list(range(5, 10))
+
+
+def test_the_result_plays_in_a_browser_while_it_loads(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "in.mp4", 5, Fraction(5))
+    annotate(path, annotation(landmarks([0], fps=Fraction(5), n_frames=5)), tmp_path / "out.mp4")
+    content = (tmp_path / "out.mp4").read_bytes()
+    assert 0 < content.index(b"moov") < content.index(b"mdat")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "in.mp4", 6, Fraction(5))
+    seen = landmarks(range(6), fps=Fraction(5), n_frames=6)
+    for name in ("a.mp4", "b.mp4"):
+        annotate(path, annotation(seen), tmp_path / name)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_frames_that_were_not_looked_at_are_not_shown(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "in.mp4", 30, Fraction(15))
+    seen = landmarks(range(0, 30, 3), fps=Fraction(5), file_fps=Fraction(15), n_frames=30)
+    annotate(path, annotation(seen), tmp_path / "out.mp4")
+    frames = decoded(tmp_path / "out.mp4")
+    assert len(frames) == 10
+    assert frames[-1].time_s == pytest.approx(1.8)
+    assert all(count_of(frame.image[BODY], THEFT) > 100 for frame in frames)
+
+
+def test_time_runs_as_in_a_source_whose_rate_varies(tmp_path: Path) -> None:
+    """Frames at 0, 1, 2, then after a pause at 7, 8 and 8.02 tenths of a second."""
+    path, due = tmp_path / "in.mp4", [0, 100, 200, 700, 800, 802, 1000]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for i, pts in enumerate(due):
+            image = np.full((HEIGHT, WIDTH, 3), 30 + 30 * i, dtype=np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = pts, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert [round(f.time_s * 1000) for f in video.read(path)] == due
+
+    seen = landmarks([], fps=Fraction(10), n_frames=7)
+    annotate(path, annotation(seen), tmp_path / "out.mp4")
+    shown = [
+        round((float(f.image[60:100, 60:100].mean()) - 30) / 30)
+        for f in decoded(tmp_path / "out.mp4")
+    ]
+    assert shown == [0, 1, 2, 2, 2, 2, 2, 3, 4, 4, 6]
+
+
+def test_a_video_cut_short_leaves_what_was_there(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "in.mp4", 30, Fraction(10))
+    path.write_bytes(path.read_bytes()[:-200])
+    out = tmp_path / "out" / "out.mp4"
+    out.parent.mkdir()
+    out.write_bytes(b"before")
+    with pytest.raises(VideoError, match=r"in\.mp4"):
+        annotate(path, annotation(landmarks([0], fps=Fraction(10), n_frames=30)), out)
+    assert [p.name for p in out.parent.iterdir()] == ["out.mp4"]
+    assert out.read_bytes() == b"before"
+
+
+def test_a_replay_needs_no_video_and_is_at_most_1280_wide(tmp_path: Path) -> None:
+    fps = Fraction(3)
+    seen = landmarks([2, 3, 4], fps=fps, n_frames=9, size=(2560, 1920))
+    replay(annotation(replace(seen, xy=seen.xy + 400, box=seen.box + 400)), tmp_path / "out.mp4")
+    frames = decoded(tmp_path / "out.mp4")
+    assert video.probe(tmp_path / "out.mp4") == video.VideoInfo(fps, 9, 1280, 960)
+    body = [count_of(f.image[232:288, 232:268], THEFT, 60) for f in frames]
+    assert [i for i, n in enumerate(body) if n > 30] == [2, 3, 4]
+    assert frames[0].image[100:800].mean() < 50
+
+
+def test_a_replay_finds_rows_whose_numbers_are_not_its_own(tmp_path: Path) -> None:
+    """Old CSVs number the frames of a 30 fps source and keep every tenth."""
+    seen = landmarks([0, 10, 20], fps=Fraction(3), file_fps=Fraction(30), n_frames=3)
+    replay(annotation(seen), tmp_path / "out.mp4")
+    frames = decoded(tmp_path / "out.mp4")
+    assert [count_of(f.image[BODY], THEFT) > 100 for f in frames] == [True] * 3
+
+
+def test_a_person_has_the_label_of_the_windows_at_that_moment() -> None:
+    seen = landmarks(range(25), fps=Fraction(5), n_frames=25)
+    a = annotation(seen, theft=(0.1, 0.1, 0.9, 0.9))
+    labels = [a.scene(frame, frame / 5).persons[0].status for frame in (0, 24)]
+    assert [status and status.label for status in labels] == [NORMAL, "theft"]
+    assert a.scene(24, 4.8).status == labels[1]
+
+
+def test_a_person_without_windows_has_no_label() -> None:
+    a = annotation(landmarks([0], fps=Fraction(5), n_frames=1), theft=())
+    scene = a.scene(0, 0.0)
+    assert [p.status for p in scene.persons] == [None]
+    assert scene.status is None
+    assert set(a.timeline(1.0).statuses) == {None}
+
+
+def test_a_timeline_takes_the_worst_of_all_tracks() -> None:
+    seen = landmarks([0], fps=Fraction(5), n_frames=50)
+    a = annotation(seen)
+    p = Predictions(
+        track=np.array([1, 2], dtype=np.int32),
+        start_s=np.array([0.0, 0.0]),
+        probability=np.array([[0.1, 0, 0.9], [0, 0.8, 0.2]], dtype=np.float32),
+    )
+    statuses = Annotation(seen, p, a.labels, SPEC, 0.5).timeline(10.0).statuses
+    assert {s.label for s in statuses[:300] if s} == {"assault"}
+    assert set(statuses[310:]) == {None}
+
+
+def test_an_annotation_says_what_its_classifier_says() -> None:
+    classifier = Classifier(models.build("bilstm", len(LABELS)).eval(), BodyScaling(), SPEC, LABELS)
+    seen = landmarks(range(40), fps=Fraction(5), n_frames=40)
+    a = Annotation.of(seen, classifier, 0.5, [])
+    expected = classifier.classify(seen)
+    assert len(expected) > 2
+    np.testing.assert_array_equal(a.predictions.probability, expected.probability)
+    assert a.window_s == 2.0
+
+
+def clip(label: str, take: int, camera: int) -> Clip:
+    name = f"{label}{take}-{camera}"
+    return Clip(
+        clip_id=name,
+        path=f"{name}.mp4",
+        sha256="",
+        bytes=1,
+        fps=Fraction(3),
+        n_frames=30,
+        width=WIDTH,
+        height=HEIGHT,
+        take=f"{label}{take}",
+        camera=str(camera),
+        split="test",
+        spans=(Span(0, 10, label),),
+    )
+
+
+def test_clips_are_chosen_over_labels_then_takes_whatever_their_order() -> None:
+    clips = [clip(label, t, c) for label in (NORMAL, "theft") for t in (1, 2) for c in (1, 2)]
+    chosen = [c.clip_id for c in choose(clips, 5)]
+    assert chosen == ["theft1-1", "normal1-1", "theft2-1", "normal2-1", "theft1-2"]
+    assert [c.clip_id for c in choose(clips[::-1], 5)] == chosen
+    assert len(choose(clips, 100)) == 8

@@ -1,0 +1,80 @@
+"""Training windows made different at random: mirrored, turned, resized, shaken.
+
+x: (B, T, 26) scaled, valid: (B, T, 13); the same number for a whole window, so that motion stays
+motion. ``centre`` is the scaling's; absent joints lie there and stay there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from yololstm.skeleton import FLIP, HIPS, SHOULDERS
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    flip: float = 0.5
+    """Probability of a mirror image."""
+    rotation: float = 0.15
+    """Standard deviation, radians."""
+    scale: float = 0.1
+    """Standard deviation of the logarithm of each axis."""
+    jitter: float = 0.02
+    """Standard deviation of each coordinate, in torso lengths."""
+
+    def __call__(
+        self, x: Tensor, valid: Tensor, centre: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Leaves its arguments as they are. generator: on the device of x."""
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(*shape, generator=generator, device=x.device)
+
+        n = len(x)
+        which = torch.rand(n, generator=generator, device=x.device) < self.flip
+        x, valid = flipped(x, valid, which, centre)
+        x = turned(x, self.rotation * normal(n), centre)
+        x = resized(x, torch.exp(self.scale * normal(n, 2)), centre)
+        return shaken(x, valid, self.jitter * normal(*x.shape)), valid
+
+
+def flipped(x: Tensor, valid: Tensor, which: Tensor, centre: float) -> tuple[Tensor, Tensor]:
+    """Mirror the windows in ``which`` (B,) from left to right; left joints become right ones."""
+    swap = torch.from_numpy(FLIP).to(x.device)
+    sign = torch.tensor([-1.0, 1.0], device=x.device)
+    mirrored = ((_points(x) - centre)[:, :, swap] * sign + centre).flatten(2)
+    return (
+        torch.where(which[:, None, None], mirrored, x),
+        torch.where(which[:, None, None], valid[:, :, swap], valid),
+    )
+
+
+def turned(x: Tensor, angle: Tensor, centre: float) -> Tensor:
+    """Turn each window about the centre by ``angle`` (B,), in radians from x towards y."""
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    matrix = torch.stack([torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1)], -2)
+    points = (_points(x) - centre).flatten(1, 2) @ matrix
+    return points.reshape(x.shape) + centre
+
+
+def resized(x: Tensor, factor: Tensor, centre: float) -> Tensor:
+    """Stretch each window from the centre by ``factor`` (B, 2) along x and y."""
+    return ((_points(x) - centre) * factor[:, None, None, :]).flatten(2) + centre
+
+
+def shaken(x: Tensor, valid: Tensor, offset: Tensor) -> Tensor:
+    """Move each valid joint by ``offset`` (B, T, 26), in torso lengths of its window."""
+    points = _points(x)
+    shoulders, hips = points[:, :, SHOULDERS].mean(2), points[:, :, HIPS].mean(2)
+    known = valid[:, :, [*SHOULDERS, *HIPS]].all(-1)
+    length = torch.where(known, torch.linalg.norm(shoulders - hips, dim=-1), 0).sum(1)
+    torso = length / known.sum(1).clamp(min=1)
+    moves = _points(offset) * torso[:, None, None, None]
+    return x + torch.where(valid[..., None], moves, 0).flatten(2)
+
+
+def _points(x: Tensor) -> Tensor:
+    return x.reshape(*x.shape[:2], -1, 2)

@@ -1,0 +1,199 @@
+"""The command line. What is slow to import is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from yololstm.console import exit_on_error
+from yololstm.errors import YololstmError
+
+if TYPE_CHECKING:
+    from yololstm.params import Extract, Render
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+models = typer.Typer(no_args_is_help=True, help="Fetch and list the models that are needed.")
+app.add_typer(models, name="models")
+
+CACHE: Final = Path(".cache/models")
+DETECTOR: Final = "data/detector"
+CHECKPOINT: Final = Path("data/checkpoint.safetensors")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(importlib.metadata.version("yololstm"))
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Shop CCTV in, named abnormal behaviour out."""
+
+
+@app.command()
+@exit_on_error
+def run(
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO", show_default=False)],
+    out: Annotated[Path, typer.Option(help="gets a folder for each video", show_default=False)],
+    checkpoint: Annotated[Path, typer.Option(help="the trained classifier")] = CHECKPOINT,
+    detector: Annotated[
+        str, typer.Option(help="a .pt file, an OpenVINO folder, the folder of either, yolo11n.pt")
+    ] = DETECTOR,
+    fps: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="frames a second to look at and to show", show_default="10"),
+    ] = None,
+    imgsz: Annotated[
+        int | None,
+        typer.Option(min=32, help="longer side of what the detector sees", show_default="640"),
+    ] = None,
+    max_persons: Annotated[
+        int | None,
+        typer.Option(min=1, help="largest persons of a frame to look at", show_default="6"),
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="smallest one of a detection", show_default="0.4"),
+    ] = None,
+) -> None:
+    """Find events in videos.
+
+    Writes OUT/NAME/annotated.mp4, landmarks.parquet and events.json. What
+    params.yaml in the working directory says under extract goes before the defaults below. One
+    that cannot be read does not stop the others; the exit status is then 1.
+    """
+    from yololstm import checkpoint as checkpoints
+    from yololstm.events import Hysteresis
+    from yololstm.extraction import ExtractionSettings, Extractor
+    from yololstm.inference import Classifier
+    from yololstm.running import Runner, folders, sufficient_fps
+    from yololstm.storage import sha256
+    from yololstm.weights import pose_landmarker
+
+    extract, render = _params()
+    loaded = checkpoints.load(checkpoint)
+    rate = fps or extract.fps or sufficient_fps(loaded.spec)
+    settings = ExtractionSettings(
+        weights=_detector(detector),
+        pose_model=pose_landmarker(CACHE),
+        backend=extract.backend,
+        fps=rate,
+        max_persons=max_persons or extract.max_persons,
+        imgsz=imgsz or extract.imgsz,
+        min_confidence=extract.min_confidence if min_confidence is None else min_confidence,
+    )
+    with Extractor(settings) as extractor:
+        runner = Runner(
+            extractor=extractor,
+            fps=rate,
+            classifier=Classifier.from_checkpoint(loaded),
+            checkpoint_sha256=sha256(checkpoint),
+            hysteresis=Hysteresis(render.enter, render.leave, render.min_event_s),
+            crf=render.crf,
+        )
+        failed = []
+        for path, folder in zip(videos, folders(videos, out), strict=True):
+            try:
+                typer.echo(_told(runner.run(path, folder), folder))
+            except YololstmError as error:
+                typer.echo(f"error: {error}", err=True)
+                failed.append(str(path))
+    if failed:
+        typer.echo(f"{len(failed)} of {len(videos)} videos failed: {', '.join(failed)}", err=True)
+        raise typer.Exit(1)
+
+
+@models.command()
+@exit_on_error
+def fetch() -> None:
+    """Fetch the pose model, unless it is there: once, 35 MB, from the package index."""
+    from yololstm.weights import fetch_pose_landmarker
+
+    typer.echo(fetch_pose_landmarker(CACHE))
+
+
+@models.command("list")
+def list_() -> None:
+    """Show which models are there, and how to get those that are not."""
+    from yololstm.weights import pose_landmarker
+
+    typer.echo(f"pose        {_state(lambda: str(pose_landmarker(CACHE)))}")
+    typer.echo(f"detector    {_state(lambda: str(_detector(DETECTOR)))}")
+    typer.echo(f"classifier  {_state(_classifier)}")
+
+
+def _state(find: Callable[[], str]) -> str:
+    try:
+        return find()
+    except YololstmError as error:
+        return f"not ready  {error}"
+
+
+def _classifier() -> str:
+    from yololstm import checkpoint as checkpoints
+
+    loaded = checkpoints.load(CHECKPOINT)
+    spec = loaded.spec
+    return (
+        f"{CHECKPOINT}  {loaded.model}, {spec.length} steps at {spec.fps:g} a second,"
+        f" {', '.join(loaded.labels)}"
+    )
+
+
+def _detector(choice: str) -> Path:
+    from yololstm.detector import OPENVINO_SUFFIX
+    from yololstm.weights import detector_weights, resolve
+
+    path = Path(choice)
+    if path.suffix == ".pt" or path.name.endswith(OPENVINO_SUFFIX):
+        return resolve(choice, "", CACHE)
+    return detector_weights(path)
+
+
+def _params() -> tuple[Extract, Render]:
+    """Of the params.yaml in the working directory, where there is one."""
+    from yololstm.params import Extract, Render, load
+
+    path = Path("params.yaml")
+    if path.exists():
+        params = load(path)
+        return params.extract, params.render
+    extract = Extract(
+        backend="mediapipe",
+        fps=None,
+        format="parquet",
+        max_persons=6,
+        imgsz=640,
+        min_confidence=0.4,
+        workers=1,
+    )
+    return extract, Render(clips=1, crf=23, enter=0.5, leave=0.35, min_event_s=0)
+
+
+def _told(report: dict[str, Any], folder: Path) -> str:
+    found, windows = report["events"], report["windows"]
+    counts = f"{len(report['tracks'])} persons, {windows['count']} windows, {len(found)} events"
+    lines = [f"{report['video']}: {counts} -> {folder}"]
+    if not windows["count"]:
+        seconds = windows["length"] / windows["fps"]
+        lines.append(f"  nobody was in view for the {seconds:.1f} s of a window")
+    lines += [
+        f"  {event['start_s']:.1f} to {event['end_s']:.1f} s  person {event['track']}"
+        f"  {event['label']} {event['probability']:.2f}"
+        for event in found
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,219 @@
+"""How well it does: windows and clips against their labels, poses against the truth.
+
+Labels are indices 0..C-1; -1 as a prediction stands for "none of them".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import precision_recall_curve, precision_recall_fscore_support
+from sklearn.metrics import roc_curve as sklearn_roc_curve
+
+from yololstm.actors import iou
+from yololstm.clips import NORMAL, Clip
+from yololstm.errors import EmptyError
+from yololstm.landmarks import Landmarks
+from yololstm.skeleton import JOINTS, torso_length
+from yololstm.windows import Windows
+
+Labels = NDArray[np.integer]
+Probability = NDArray[np.floating]
+
+_CURVE_POINTS: Final = 200
+_MATCH_IOU: Final = 0.3
+_NONE: Final = "none"
+
+
+class Table(NamedTuple):
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    metrics: dict[str, Any]
+    plots: dict[str, Table]
+    """confusion (of clips), confusion_windows, pr and roc."""
+    predictions: Table
+    """Of each window: what it is (y), what it is taken for (label), and how probable each is."""
+
+
+def evaluate(
+    test: Windows,
+    probability: Probability,
+    clips: Sequence[Clip],
+    labels: Sequence[str],
+    clip_share: float,
+    min_probability: float,
+) -> Evaluation:
+    """test: labelled windows with their (N, C) probabilities; clips: those of the test split.
+
+    A clip without windows counts as what name_clip makes of it; clips of other labels are counted,
+    and no more. Raises EmptyError where no clip or no window is left.
+    """
+    known = [clip for clip in clips if clip.label in labels]
+    if not known or not len(test):
+        raise EmptyError(
+            "evaluate",
+            f"{len(known)} test clips and {len(test)} test windows of {', '.join(labels)}",
+            "See the reports of index and segment",
+        )
+    parts = [probability[test.clip == clip.clip_id] for clip in known]
+    clip_y = np.array([labels.index(clip.label) for clip in known])
+    clip_named = np.array([name_clip(p, labels, clip_share, min_probability) for p in parts])
+    named = probability.argmax(axis=1)
+    return Evaluation(
+        metrics={
+            "window": scores(test.y, named, labels),
+            "clip": scores(clip_y, clip_named, labels),
+            "windows": len(test),
+            "clips": len(known),
+            "takes": len({clip.take for clip in known}),
+            "clips_without_windows": sum(not len(part) for part in parts),
+            "clips_of_other_labels": len(clips) - len(known),
+        },
+        plots={
+            "confusion": _confusion(clip_y, clip_named, labels),
+            "confusion_windows": _confusion(test.y, named, labels),
+            "pr": Table(
+                ("label", "precision", "recall", "threshold"),
+                list(pr_curves(test.y, probability, labels)),
+            ),
+            "roc": Table(
+                ("label", "fpr", "tpr", "threshold"),
+                list(roc_curves(test.y, probability, labels)),
+            ),
+        },
+        predictions=_predictions(test, probability, labels),
+    )
+
+
+def scores(y: Labels, named: Labels, labels: Sequence[str]) -> dict[str, Any]:
+    """accuracy, macro_f1 and, by label, precision, recall, f1 and support; 0 where undefined.
+
+    y, named: (N,), N >= 1. macro_f1 is the mean over the labels that occur in either.
+    """
+    columns = precision_recall_fscore_support(
+        y, named, labels=np.arange(len(labels)), zero_division=0
+    )
+    present = np.union1d(y, named[named >= 0])
+    names = ("precision", "recall", "f1", "support")
+    return {
+        "accuracy": float(np.mean(y == named)),
+        "macro_f1": float(columns[2][present].mean()),
+        "per_class": {
+            label: dict(zip(names, (c[i].item() for c in columns), strict=True))
+            for i, label in enumerate(labels)
+        },
+    }
+
+
+def name_clip(
+    probability: Probability, labels: Sequence[str], share: float, min_probability: float
+) -> int:
+    """What a clip shows, from the (N, C) probabilities of its windows, of all tracks together.
+
+    An abnormal label scores the mean of its likeliest windows, a ``share`` of all and at least one:
+    most of a clip is normal even when a theft is in it. The best is named if it scores at least
+    min_probability, normal otherwise. Where normal is no label: the greatest mean over all windows.
+    Without any window: normal, or -1 where that is no label.
+    """
+    normal = labels.index(NORMAL) if NORMAL in labels else -1
+    if not len(probability):
+        return normal
+    if normal < 0:
+        return int(probability.mean(axis=0).argmax())
+    n = max(1, round(share * len(probability)))
+    score = np.sort(probability, axis=0)[-n:].mean(axis=0)
+    score[normal] = -1
+    best = int(score.argmax())
+    return best if score[best] >= min_probability else normal
+
+
+def pr_curves(
+    y: Labels, probability: Probability, labels: Sequence[str]
+) -> Iterator[tuple[str | float, ...]]:
+    """Rows of label, precision, recall, threshold; a label that never occurs has none."""
+    for i, label in enumerate(labels):
+        if (y == i).any():
+            precision, recall, threshold = precision_recall_curve(y == i, probability[:, i])
+            # The last point, where nothing is named, has no threshold.
+            for row in _thinned(precision, recall, np.append(threshold, 1.0)):
+                yield label, *row
+
+
+def roc_curves(
+    y: Labels, probability: Probability, labels: Sequence[str]
+) -> Iterator[tuple[str | float, ...]]:
+    """Rows of label, fpr, tpr, threshold; a label that never or always occurs has none."""
+    for i, label in enumerate(labels):
+        if (y == i).any() and (y != i).any():
+            fpr, tpr, threshold = sklearn_roc_curve(y == i, probability[:, i])
+            # The first threshold is infinite, which no plot can show.
+            for row in _thinned(fpr, tpr, np.minimum(threshold, 1.0)):
+                yield label, *row
+
+
+def pck(predicted: Landmarks, truth: Landmarks, threshold: float = 0.2) -> dict[str, Any]:
+    """Share of the truth's joints that ``predicted`` has within threshold x torso length.
+
+    Persons are matched frame by frame, by the overlap of their boxes. Joints of persons who were
+    not found count as wrong; persons whose torso the truth does not know are left out.
+    Returns pck, per_joint, persons and found (how many of them were matched); 0 where there are
+    none.
+    """
+    truth, predicted = truth.persons(), predicted.persons()
+    size = torso_length(truth.xy)
+    truth, size = truth[np.isfinite(size)], size[np.isfinite(size)]
+    match = _matches(predicted, truth)
+    guess = np.full_like(truth.xy, np.nan)
+    guess[match >= 0] = predicted.xy[match[match >= 0]]
+    known = np.isfinite(truth.xy).all(axis=-1)
+    error = np.linalg.norm(guess - truth.xy, axis=-1)
+    right = (error <= threshold * size[:, None]) & known
+    per_joint = right.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return {
+        "pck": float(right.sum() / max(known.sum(), 1)),
+        "per_joint": dict(zip(JOINTS, per_joint.tolist(), strict=True)),
+        "persons": len(truth),
+        "found": int((match >= 0).sum()),
+    }
+
+
+def _matches(predicted: Landmarks, truth: Landmarks) -> NDArray[np.intp]:
+    """(len(truth),) the row of ``predicted`` that is the same person; -1 where there is none."""
+    match = np.full(len(truth), -1)
+    for frame in np.intersect1d(truth.frame, predicted.frame):
+        there, here = np.flatnonzero(truth.frame == frame), np.flatnonzero(predicted.frame == frame)
+        overlap = np.stack([iou(truth.box[row], predicted.box[here]) for row in there])
+        rows, columns = linear_sum_assignment(overlap, maximize=True)
+        good = overlap[rows, columns] >= _MATCH_IOU
+        match[there[rows[good]]] = here[columns[good]]
+    return match
+
+
+def _confusion(y: Labels, named: Labels, labels: Sequence[str]) -> Table:
+    names = [*labels, _NONE]  # -1 is the last
+    pairs = zip(y.tolist(), named.tolist(), strict=True)
+    return Table(("actual", "predicted"), [(names[a], names[b]) for a, b in pairs])
+
+
+def _predictions(test: Windows, probability: Probability, labels: Sequence[str]) -> Table:
+    header = ("clip", "track", "start_s", "y", "label", *(f"probability_{x}" for x in labels))
+    named = _confusion(test.y, probability.argmax(axis=1), labels).rows
+    places = zip(test.clip, test.track, test.start_s.round(4), strict=True)
+    chances = probability.astype(float).round(4).tolist()
+    return Table(header, [(*a, *b, *c) for a, b, c in zip(places, named, chances, strict=True)])
+
+
+def _thinned(*columns: NDArray[np.floating]) -> Iterator[tuple[float, ...]]:
+    """At most so many rows as a plot can show, the first and last among them."""
+    n = len(columns[0])
+    kept = np.unique(np.linspace(0, n - 1, min(n, _CURVE_POINTS)).round().astype(int))
+    return zip(*(column[kept].round(6).tolist() for column in columns), strict=True)

@@ -1,0 +1,103 @@
+"""From landmarks to probabilities: the one path that evaluation, rendering and live use share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from yololstm import models
+from yololstm.landmarks import Landmarks
+from yololstm.scaling import Scaling
+from yololstm.segmentation import segment
+from yololstm.windows import WindowSpec
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model and all that it takes to use it."""
+
+    model: str
+    """Its name in models.MODELS."""
+    args: dict[str, Any]
+    """Of its constructor, beside the number of labels."""
+    state: dict[str, Tensor]
+    scaling: Scaling
+    spec: WindowSpec
+    labels: tuple[str, ...]
+    temperature: float = 1.0
+    """What logits are divided by, so that a probability of 0.8 is right in 8 of 10 cases."""
+
+    def network(self) -> nn.Module:
+        """Raises KeyError, TypeError or RuntimeError where name, args and state do not agree."""
+        network = models.build(self.model, len(self.labels), **self.args)
+        network.load_state_dict(self.state)
+        return network
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One row a window, by track and then by time."""
+
+    track: NDArray[np.int32]
+    """(N,)"""
+    start_s: NDArray[np.float64]
+    """(N,) presentation time of the window's first step."""
+    probability: NDArray[np.float32]
+    """(N, C) by label; each row adds up to 1."""
+
+    def __len__(self) -> int:
+        return len(self.track)
+
+
+class Classifier:
+    def __init__(
+        self,
+        model: nn.Module,
+        scaling: Scaling,
+        spec: WindowSpec,
+        labels: tuple[str, ...],
+        temperature: float = 1.0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.labels = labels
+        self.spec = spec
+        self.scaling = scaling
+        self._temperature = temperature
+        self._device = torch.device(device)
+        self._model = model.to(self._device).eval()
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint, device: torch.device | str = "cpu") -> Self:
+        return cls(
+            checkpoint.network(),
+            checkpoint.scaling,
+            checkpoint.spec,
+            checkpoint.labels,
+            checkpoint.temperature,
+            device,
+        )
+
+    def classify(self, landmarks: Landmarks) -> Predictions:
+        """landmarks: in pixels, of one clip or of a camera's last seconds."""
+        windows = segment(landmarks, self.spec).windows
+        x = self.scaling.transform(windows.x, windows.valid)
+        return Predictions(windows.track, windows.start_s, self.scaled(x, windows.valid))
+
+    @torch.inference_mode()
+    def scaled(
+        self, x: NDArray[np.float32], valid: NDArray[np.bool_], batch: int = 1024
+    ) -> NDArray[np.float32]:
+        """x: (N, T, 26) scaled already, valid: (N, T, 13); returns (N, C) probabilities."""
+        if not len(x):
+            return np.empty((0, len(self.labels)), dtype=np.float32)
+        logits = [
+            self._model(*(torch.from_numpy(a[i : i + batch]).to(self._device) for a in (x, valid)))
+            for i in range(0, len(x), batch)
+        ]
+        probability = torch.softmax(torch.cat(logits).cpu().double() / self._temperature, dim=1)
+        return probability.float().numpy()

@@ -1,0 +1,112 @@
+"""The networks. A model is one small class here and one line in MODELS.
+
+x: (B, T, 26) scaled joints, valid: (B, T, 13) -> logits (B, labels). Arguments are values that JSON
+can say, because the checkpoint carries them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from yololstm.skeleton import BONES, N_FEATURES, N_JOINTS
+
+
+class StackedLSTM(nn.Module):
+    """LSTMs one upon the other, dropout after each; the last step decides."""
+
+    def __init__(
+        self, n_labels: int, sizes: Sequence[int] = (128, 256, 128), dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        inputs = [N_FEATURES, *sizes]
+        self.layers = nn.ModuleList(
+            nn.LSTM(below, size, batch_first=True)
+            for below, size in zip(inputs, sizes, strict=False)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(inputs[-1], n_labels)
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = self.dropout(layer(x)[0])
+        logits: Tensor = self.head(x[:, -1])
+        return logits
+
+
+class CnnLSTM(nn.Module):
+    """A convolution over time, then an LSTM; the last step decides."""
+
+    def __init__(
+        self,
+        n_labels: int,
+        channels: int = 64,
+        kernel: int = 3,
+        hidden: int = 128,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(N_FEATURES, channels, kernel, padding="same")
+        self.lstm = nn.LSTM(channels, hidden, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(hidden, n_labels)
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        local = torch.relu(self.convolution(x.transpose(1, 2))).transpose(1, 2)
+        steps, _ = self.lstm(self.dropout(local))
+        logits: Tensor = self.head(self.dropout(steps[:, -1]))
+        return logits
+
+
+class BiLSTM(nn.Module):
+    """Joints, bones and how both change, read forwards and backwards; the mean of all steps
+    decides."""
+
+    def __init__(
+        self, n_labels: int, hidden: int = 64, layers: int = 2, dropout: float = 0.3
+    ) -> None:
+        super().__init__()
+        n_inputs = 2 * 2 * (N_JOINTS + len(BONES))
+        self.norm = nn.LayerNorm(n_inputs)
+        self.lstm = nn.LSTM(
+            n_inputs,
+            hidden,
+            layers,
+            batch_first=True,
+            bidirectional=True,
+            dropout=dropout if layers > 1 else 0.0,
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(2 * hidden, n_labels)
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        steps, _ = self.lstm(self.norm(joints_bones_motion(x, valid)))
+        logits: Tensor = self.head(self.dropout(steps.mean(dim=1)))
+        return logits
+
+
+MODELS: Final[dict[str, type[nn.Module]]] = {
+    "stacked_lstm": StackedLSTM,
+    "cnn_lstm": CnnLSTM,
+    "bilstm": BiLSTM,
+}
+
+
+def build(name: str, n_labels: int, **args: Any) -> nn.Module:
+    """A new model of MODELS; its weights are drawn from torch's default generator."""
+    return MODELS[name](n_labels, **args)
+
+
+def joints_bones_motion(x: Tensor, valid: Tensor) -> Tensor:
+    """(B, T, 108): joints, bones (from parent to child), and the change of each since the step
+    before. What depends on an absent joint is 0."""
+    parent, child = torch.tensor(BONES, device=x.device).T
+    joints = x.reshape(*x.shape[:2], N_JOINTS, 2)
+    points = torch.cat([joints, joints[:, :, child] - joints[:, :, parent]], dim=2)
+    known = torch.cat([valid, valid[:, :, child] & valid[:, :, parent]], dim=2)[..., None]
+    motion = torch.zeros_like(points)
+    motion[:, 1:] = (points[:, 1:] - points[:, :-1]) * (known[:, 1:] & known[:, :-1])
+    return torch.cat([points * known, motion], dim=2).flatten(2)

@@ -1,0 +1,295 @@
+"""Segmentation: landmarks cut into windows, with an account of all that did not become one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yololstm.actors import actors
+from yololstm.clips import NORMAL, SPLITS, Clip, Span
+from yololstm.errors import EmptyError, Problem
+from yololstm.landmarks import Landmarks
+from yololstm.skeleton import N_FEATURES
+from yololstm.windows import Windows, WindowSpec
+
+#: Times are stored to the microsecond.
+_ROUNDING_S: Final = 2e-6
+#: Spans are stored to a tenth of a millisecond, and many containers' times to a whole one.
+_LATE_S: Final = 1e-3
+_UNKNOWN: Final = "?"
+
+
+@dataclass(frozen=True)
+class Segmented:
+    windows: Windows
+    """x in pixels."""
+    dropped: dict[str, int]
+    """Reasons and counts: of tracks for "too_short", of windows for every other."""
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """One track at a fixed rate."""
+
+    time_s: NDArray[np.float64]
+    """(G,) from the track's first row on."""
+    xy: NDArray[np.float32]
+    """(G, 13, 2)"""
+    valid: NDArray[np.bool_]
+    """(G, 13)"""
+
+
+def segment(
+    landmarks: Landmarks,
+    spec: WindowSpec,
+    *,
+    clip_id: str = "",
+    take: str = "",
+    spans: Sequence[Span] | None = None,
+    labels: Sequence[str] = (),
+    min_share: float = 0.0,
+) -> Segmented:
+    """Cut every person's track into windows; none reaches over two tracks.
+
+    spans: what the clip shows, () for nothing but normal behaviour; None means that nobody has
+    said: y is -1 and no window is dropped for its label.
+    labels: what y is an index into; windows of other labels are dropped.
+    min_share: smallest share of a window's steps that must bear its label.
+
+    Reasons for dropping: too_short (a track shorter than a window), too_few_landmarks,
+    actor_not_found (during a span whose box holds nobody: anybody could be its actor), ambiguous,
+    label_not_used.
+    """
+    casts = [(span, actors(landmarks, span)) for span in spans or ()]
+    dropped: Counter[str] = Counter()
+    parts = []
+    for track, rows in landmarks.tracks():
+        steady = resample(rows.time_s, rows.xy, spec)
+        steps = _steps(len(steady.time_s), spec)
+        if not len(steps):
+            dropped["too_short"] += 1
+            continue
+        windows = _cut(steady, steps, spec, clip_id, take, track)
+        reason = np.full(len(windows), "")
+        if spans is not None:
+            names = _names(steady.time_s, track, casts)
+            y, reason = _judge(names[steps], labels, min_share)
+            windows = replace(windows, y=y)
+        few = windows.valid.mean(axis=(1, 2)) < spec.min_valid
+        reason = np.where(few, "too_few_landmarks", reason)
+        kept = np.asarray(reason == "")
+        dropped.update(reason[~kept].tolist())
+        parts.append(windows[kept])
+    problems = tuple(_nobody(clip_id, span) for span, cast in casts if span.box and not cast)
+    return Segmented(Windows.concatenate(parts, spec), dict(dropped), problems)
+
+
+def resample(time_s: NDArray[np.float64], xy: NDArray[np.float32], spec: WindowSpec) -> Resampled:
+    """Joint by joint, linearly over presentation time.
+
+    time_s: (n,) increasing, n >= 1; xy: (n, 13, 2), NaN where a joint is absent. Between two known
+    values further apart than spec.max_gap_s, and before the first and after the last, nothing is
+    made up: valid is False and xy holds the nearest known value, 0 where there is none.
+    """
+    grid, before, after = _grid(time_s, spec.fps)
+    known = np.isfinite(xy.sum(axis=-1))
+    row = np.arange(len(xy))[:, None]
+    none = len(xy)  # further than any row: stands for "no such row"
+    last = np.maximum.accumulate(np.where(known, row, -1))[before]
+    following = np.minimum.accumulate(np.where(known, row, none)[::-1])[::-1][after]
+    has_last, has_next = last >= 0, following < none
+    last, following = np.maximum(last, 0), np.minimum(following, none - 1)
+
+    since = grid[:, None] - time_s[last]
+    until = time_s[following] - grid[:, None]
+    gap = since + until
+    valid = has_last & has_next & ((last == following) | (gap <= spec.max_gap_s + _ROUNDING_S))
+    nearer_next = has_next & (~has_last | (until < since))
+    weight = np.where(valid, since / np.maximum(gap, _ROUNDING_S), nearer_next)[..., None]
+
+    values = np.where(known[..., None], xy, 0).astype(np.float64)
+    joint = np.arange(xy.shape[1])
+    mixed = values[last, joint] * (1 - weight) + values[following, joint] * weight
+    return Resampled(grid, mixed.astype(np.float32), valid)
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    windows: Mapping[str, Windows]
+    """By split, in pixels; those of val may be empty."""
+    labels: Sequence[str]
+    clips: Mapping[str, int]
+    """Clips with landmarks, by split."""
+    left_out: Mapping[str, int]
+    """Clips that were not looked at, by reason: unlabelled, no_landmarks."""
+    dropped: Mapping[str, int]
+    """Windows and tracks, by reason; see segment."""
+    problems: Sequence[Problem]
+
+    def report(self) -> dict[str, Any]:
+        return {
+            "clips": self.clips,
+            "left_out": self.left_out,
+            "windows": {split: self._by_label(split) for split in SPLITS},
+            "dropped": self.dropped,
+            "problems": [vars(problem) for problem in sorted(self.problems)],
+            "warnings": self.warnings(),
+        }
+
+    def warnings(self) -> list[str]:
+        """What one can go on without, but would rather not."""
+        missing = [
+            f"no window of {label} in {split}"
+            for split in ("train", "test")
+            for label, count in self._by_label(split).items()
+            if not count
+        ]
+        return missing if len(self.windows["val"]) else [*missing, "no windows in val"]
+
+    def check(self) -> list[str]:
+        """Raises EmptyError where there is nothing to train, to test on, or to tell apart.
+        Returns what is missing otherwise."""
+        for split in ("train", "test"):
+            if not len(self.windows[split]):
+                raise self._empty(f"no windows in {split}")
+        present = np.unique(self.windows["train"].y)
+        if len(present) < 2:
+            raise self._empty(f"all windows in train are {self.labels[present[0]]}")
+        return self.warnings()
+
+    def _by_label(self, split: str) -> dict[str, int]:
+        count = np.bincount(self.windows[split].y, minlength=len(self.labels))
+        return dict(zip(self.labels, count.tolist(), strict=True))
+
+    def _empty(self, problem: str) -> EmptyError:
+        reasons = {**self.left_out, **self.dropped}
+        told = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "nothing"
+        clips = ", ".join(f"{count} {split}" for split, count in self.clips.items()) or "none"
+        return EmptyError(
+            "segment",
+            f"{problem} (clips with landmarks: {clips}; left out: {told})",
+            "Check labels and segment in params.yaml, and the reports of index and extract",
+        )
+
+
+def segment_all(
+    seen: Iterable[tuple[Clip, Landmarks | None]],
+    spec: WindowSpec,
+    labels: Sequence[str],
+    min_share: float,
+) -> Segmentation:
+    """seen: clips with their landmarks, None where there are none. Unlabelled clips are counted
+    and left out."""
+    parts: dict[str, list[Segmented]] = {split: [] for split in SPLITS}
+    left_out: Counter[str] = Counter()
+    for clip, landmarks in seen:
+        if clip.split not in SPLITS:
+            left_out["unlabelled"] += 1
+        elif landmarks is None:
+            left_out["no_landmarks"] += 1
+        else:
+            parts[clip.split].append(
+                segment(
+                    landmarks,
+                    spec,
+                    clip_id=clip.clip_id,
+                    take=clip.take,
+                    spans=clip.spans,
+                    labels=labels,
+                    min_share=min_share,
+                )
+            )
+    everything = [part for split in SPLITS for part in parts[split]]
+    return Segmentation(
+        windows={
+            split: Windows.concatenate([part.windows for part in parts[split]], spec)
+            for split in SPLITS
+        },
+        labels=labels,
+        clips={split: len(parts[split]) for split in SPLITS},
+        left_out=dict(left_out),
+        dropped=dict(sum((Counter(part.dropped) for part in everything), Counter())),
+        problems=[problem for part in everything for problem in part.problems],
+    )
+
+
+def _grid(
+    time_s: NDArray[np.float64], fps: float
+) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]:
+    """Regular times over a track's duration, and for each the rows at or before, at or after it."""
+    # Time stamps in whole milliseconds must not cost a track its last step.
+    n = int((time_s[-1] - time_s[0]) * fps + 0.01) + 1
+    grid = np.minimum(time_s[0] + np.arange(n) / fps, time_s[-1])
+    before = np.searchsorted(time_s, grid + _ROUNDING_S, side="right") - 1
+    grid = np.where(np.abs(grid - time_s[before]) <= _ROUNDING_S, time_s[before], grid)
+    return grid, before, np.searchsorted(time_s, grid, side="left")
+
+
+def _steps(n: int, spec: WindowSpec) -> NDArray[np.intp]:
+    """(windows, length) places of each window's steps among n steps."""
+    starts = np.arange(0, n - spec.length + 1, spec.hop)
+    return starts[:, None] + np.arange(spec.length)
+
+
+def _cut(
+    steady: Resampled,
+    steps: NDArray[np.intp],
+    spec: WindowSpec,
+    clip_id: str,
+    take: str,
+    track: int,
+) -> Windows:
+    n = len(steps)
+    return Windows(
+        x=steady.xy[steps].reshape(n, spec.length, N_FEATURES),
+        valid=steady.valid[steps],
+        y=np.full(n, -1, dtype=np.int64),
+        clip=np.full(n, clip_id),
+        take=np.full(n, take),
+        track=np.full(n, track, dtype=np.int32),
+        start_s=steady.time_s[steps[:, 0]],
+        spec=spec,
+    )
+
+
+def _names(
+    time_s: NDArray[np.float64], track: int, casts: Sequence[tuple[Span, frozenset[int]]]
+) -> NDArray[np.str_]:
+    """(G,) the label of each step of a track; a later span covers an earlier one."""
+    names = np.full(len(time_s), NORMAL, dtype=object)
+    for span, cast in casts:
+        if track in cast or not cast:
+            late = time_s + _LATE_S
+            inside = (span.start_s <= late) & (late < span.end_s)
+            names[inside] = span.label if cast else _UNKNOWN
+    return names.astype(np.str_)
+
+
+def _judge(
+    names: NDArray[np.str_], labels: Sequence[str], min_share: float
+) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+    """names: (W, T). The label of each window as (W,) index into labels, and why it is dropped."""
+    found = sorted(set(names.flat), key=lambda name: (name == NORMAL, name))
+    share = np.stack([(names == name).mean(axis=1) for name in found], axis=1)
+    places = np.array([labels.index(name) if name in labels else -1 for name in found])
+    y = places[share.argmax(axis=1)]
+    reason = np.select(
+        [(names == _UNKNOWN).any(axis=1), share.max(axis=1) < min_share - 1e-9, y < 0],
+        ["actor_not_found", "ambiguous", "label_not_used"],
+        default="",
+    )
+    return y, reason
+
+
+def _nobody(clip_id: str, span: Span) -> Problem:
+    return Problem(
+        f"{clip_id}: {span.start_s:.2f} s",
+        f"nobody was found in the box of {span.label}",
+        "Check the annotation's box and what the detector sees there",
+    )
