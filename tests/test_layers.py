@@ -21,13 +21,14 @@ from tests.imports import (
 LAYERS = {
     0: "errors skeleton landmarks clips events",
     1: (
-        "tracking scaling actors windows segmentation splits augmentation models training inference evaluation drawing"
-        " pose.quality sample.body sample.acting sample.rendering sample.looks sample.shop sample.scenes"
-        " sample.takes"
+        "tracking scaling actors windows segmentation splits augmentation models training"
+        " inference evaluation drawing pose.quality"
+        " sample.body sample.acting sample.rendering sample.looks sample.shop sample.scenes"
+        " sample.takes sample.annotation"
     ),
     2: (
-        "console cluster video storage checkpoint params weights detector extraction rendering running"
-        " catalogue indexing datasets cvat pose sample"
+        "console cluster video storage checkpoint params weights detector extraction rendering"
+        " running catalogue indexing datasets cvat pose sample"
     ),
     3: "cli __main__ live",
 }
