@@ -11,7 +11,7 @@ from yololstm.console import exit_on_error, progress
 from yololstm.errors import EmptyError
 from yololstm.inference import Classifier
 from yololstm.rendering import Annotation, annotate, choose, replay
-from yololstm.storage import read_index, read_landmarks
+from yololstm.storage import landmarks_files, read_index, read_landmarks
 from yololstm.video import SUFFIXES
 
 
@@ -19,7 +19,7 @@ from yololstm.video import SUFFIXES
 def main(root: str, index: str, landmarks: str, trained: str, out: str) -> None:
     settings = params.load(Path("params.yaml")).render
     classifier = Classifier.from_checkpoint(checkpoint.load(Path(trained)))
-    found = {path.stem: path for path in sorted(Path(landmarks).iterdir())}
+    found = landmarks_files(Path(landmarks))
     test = [c for c in read_index(Path(index)) if c.split == "test" and c.clip_id in found]
     if not test:
         raise EmptyError(index, "no test clip has landmarks", "Run the index and extract stages")

@@ -12,7 +12,7 @@ from yololstm.clips import Clip
 from yololstm.console import exit_on_error, progress, warn
 from yololstm.landmarks import Landmarks
 from yololstm.segmentation import segment_all
-from yololstm.storage import read_index, read_landmarks, write_json, write_windows
+from yololstm.storage import landmarks_files, read_index, read_landmarks, write_json, write_windows
 
 
 @exit_on_error
@@ -34,7 +34,7 @@ def main(index: str, landmarks: str, windows: str, report: str) -> None:
 
 
 def _seen(clips: list[Clip], folder: Path) -> Iterator[tuple[Clip, Landmarks | None]]:
-    found = {path.stem: path for path in sorted(folder.iterdir())}
+    found = landmarks_files(folder)
     with progress("segment", total=len(clips), unit="clips") as advance:
         for clip in clips:
             yield clip, read_landmarks(found[clip.clip_id]) if clip.clip_id in found else None

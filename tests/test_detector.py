@@ -95,6 +95,20 @@ def test_data_set_without_images_or_labels(tmp_path: Path, missing: str) -> None
         train(data, tmp_path / "out.pt")
 
 
+@pytest.mark.parametrize("name", ["bad.pt", "bad.yaml", "absent.pt", "absent.yaml"])
+def test_model_that_is_none(tmp_path: Path, name: str) -> None:
+    for bad in ("bad.pt", "bad.yaml"):
+        (tmp_path / bad).write_text("nothing: to build")
+    data = drawn.squares(tmp_path / "data")
+    with pytest.raises(WeightsError, match=name):
+        detector.train(
+            tmp_path / name,
+            data,
+            tmp_path / "out.pt",
+            **{"epochs": 1, "patience": 1, "batch": 4, "imgsz": 64, "seed": 0},
+        )
+
+
 # --- running ---
 
 
@@ -252,18 +266,29 @@ def test_nobody_is_called_and_the_home_is_left_alone(tmp_path: Path) -> None:
     )
     assert json.loads(done.stdout) == []
     assert list(home.rglob("*")) == []
-    assert list(temporary.iterdir()) == []
+    assert list(temporary.glob("yololstm-*")) == []
+
+
+def test_openvino_tells_nobody(tmp_path: Path) -> None:
+    """Its telemetry forks, so that no trap of ours sees it, and leaves a folder in the home."""
+    pytest.importorskip("openvino")
+    load = (
+        "from yololstm.detector import ultralytics; ultralytics(); import openvino; openvino.Core()"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(drawn.ROOT)}
+    subprocess.run([sys.executable, "-c", load], cwd=tmp_path, env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- real material ---
 
 
-def test_persons_and_bags_of_a_real_shop(real_data: Path) -> None:
+def test_persons_of_a_real_shop(real_data: Path) -> None:
     pytest.importorskip("openvino", reason="real weights are OpenVINO exports")
     real = Detector(real_data / "models" / "yolo11n_int8_openvino_model", 640, 0.4)
     clip = real_data / "data" / "aihub_clips" / "b_002_bag_30.mp4"
     frames = [frame.image for frame in video.read(clip) if frame.index % 10 == 0]
     for image in frames:
         found = real(image)
-        height = found.box[:, 3] - found.box[:, 1]
-        assert (height[found.category == Category.PERSON] > 300).sum() == 2
+        assert (found.category == Category.PERSON).sum() == 2
+        assert (found.box[:, 3] - found.box[:, 1]).max() > 500

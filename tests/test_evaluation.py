@@ -9,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, roc_auc_score
 
-from tests.people import FIGURE, LABELS, clip, landmarks
+from tests.people import LABELS, clip
 from yololstm import evaluation
 from yololstm.clips import NORMAL
 from yololstm.errors import EmptyError
-from yololstm.evaluation import name_clip, pck, pr_curves, roc_curves, scores
-from yololstm.landmarks import Landmarks
+from yololstm.evaluation import name_clip, pr_curves, roc_curves, scores
 from yololstm.windows import Windows, WindowSpec
 
 SPEC = WindowSpec(fps=3, length=4, hop=2, max_gap_s=1.0, min_valid=0.5)
@@ -169,49 +168,3 @@ def test_curves_are_short_finite_and_keep_their_area(seed: int, n: int, present:
     assert all(np.isfinite(row[1:]).all() for row in [*pr, *roc])
     counts = [sum(row[0] == label for row in rows) for rows in (pr, roc) for label in LABELS]
     assert max(counts) <= 200
-
-
-# --- poses ---
-
-
-def pose(offset: float = 0, people: int = 2) -> Landmarks:
-    times = np.arange(5) / 3
-    return landmarks(
-        {
-            track: (times, np.tile(FIGURE * 100 + [400 * track + offset, 300], (5, 1, 1)))
-            for track in range(1, people + 1)
-        }
-    )
-
-
-@pytest.mark.parametrize(("offset", "expected"), [(0, 1), (19, 1), (21, 0)])
-def test_pck_is_a_share_of_the_torso(offset: float, expected: float) -> None:
-    assert pck(pose(offset), pose())["pck"] == expected
-    assert pck(pose(offset), pose(), threshold=0.3)["pck"] == 1
-
-
-def test_person_who_is_not_found_counts_as_wrong() -> None:
-    told = pck(pose(people=1), pose())
-    assert told["pck"] == 0.5
-    assert (told["persons"], told["found"]) == (10, 5)
-
-
-def test_pck_is_by_joint_and_ignores_what_the_truth_does_not_know() -> None:
-    truth, predicted = pose(), pose()
-    truth.xy[:, 2] = np.nan
-    predicted.xy[:, 5] += 50
-    told = pck(predicted, truth)
-    assert told["per_joint"]["WRIST_RIGHT"] == 0
-    assert told["per_joint"]["ELBOW_RIGHT"] == 1
-    assert told["pck"] == pytest.approx(11 / 12)
-
-
-def test_track_numbers_need_not_agree() -> None:
-    other = pose()
-    renamed = replace(other, track=np.where(other.track == 1, 7, 3).astype(np.int32))
-    assert pck(renamed, pose())["pck"] == 1
-
-
-def test_pck_of_nobody() -> None:
-    assert pck(pose(), landmarks({}))["persons"] == 0
-    assert pck(landmarks({}), pose())["pck"] == 0

@@ -415,7 +415,7 @@ def test_real_landmarks_agree_with_another_pose_model(
     for path, landmarks in shop.items():
         ours.append(agreement(landmarks, theirs.landmarks(path, landmarks.source)))
     total = sum(ours, Agreement())
-    assert total.person_frames > 80
+    assert total.person_frames > 50
     assert total.right >= 0.8 * total.joints
 
 
@@ -431,7 +431,7 @@ class YoloPose:
         from yololstm.skeleton import COCO
 
         parts = []
-        for frame in video.read(path, 1.0):
+        for frame in video.read(path, 0.5):  # of those that we looked at; it takes its time
             found = self._yolo.predict(frame.image[..., ::-1], conf=0.5, verbose=False)[0]
             xy = found.keypoints.xy.cpu().numpy()[:, COCO].astype(np.float32)
             xy[(xy < 1).any(axis=-1)] = np.nan

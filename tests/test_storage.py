@@ -166,6 +166,14 @@ def test_pickled_windows_are_refused(tmp_path: Path) -> None:
         storage.read_windows(path)
 
 
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off"])
+def test_damaged_windows_are_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "train.npz"
+    path.write_bytes(content)
+    with pytest.raises(LandmarksError, match=r"train\.npz: unreadable windows"):
+        storage.read_windows(path)
+
+
 def test_json_is_sorted_rounded_and_refuses_nan(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     storage.write_json(path, {"b": np.float64(1 / 3), "a": [np.int64(2)]})

@@ -1,4 +1,4 @@
-"""How well it does: windows and clips against their labels, poses against the truth.
+"""How well it does: windows and clips against their labels.
 
 Labels are indices 0..C-1; -1 as a prediction stands for "none of them".
 """
@@ -11,22 +11,17 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import precision_recall_curve, precision_recall_fscore_support
 from sklearn.metrics import roc_curve as sklearn_roc_curve
 
-from yololstm.actors import iou
 from yololstm.clips import NORMAL, Clip
 from yololstm.errors import EmptyError
-from yololstm.landmarks import Landmarks
-from yololstm.skeleton import JOINTS, torso_length
 from yololstm.windows import Windows
 
 Labels = NDArray[np.integer]
 Probability = NDArray[np.floating]
 
 _CURVE_POINTS: Final = 200
-_MATCH_IOU: Final = 0.3
 _NONE: Final = "none"
 
 
@@ -158,44 +153,6 @@ def roc_curves(
             # The first threshold is infinite, which no plot can show.
             for row in _thinned(fpr, tpr, np.minimum(threshold, 1.0)):
                 yield label, *row
-
-
-def pck(predicted: Landmarks, truth: Landmarks, threshold: float = 0.2) -> dict[str, Any]:
-    """Share of the truth's joints that ``predicted`` has within threshold x torso length.
-
-    Persons are matched frame by frame, by the overlap of their boxes. Joints of persons who were
-    not found count as wrong; persons whose torso the truth does not know are left out.
-    Returns pck, per_joint, persons and found (how many of them were matched); 0 where there are
-    none.
-    """
-    truth, predicted = truth.persons(), predicted.persons()
-    size = torso_length(truth.xy)
-    truth, size = truth[np.isfinite(size)], size[np.isfinite(size)]
-    match = _matches(predicted, truth)
-    guess = np.full_like(truth.xy, np.nan)
-    guess[match >= 0] = predicted.xy[match[match >= 0]]
-    known = np.isfinite(truth.xy).all(axis=-1)
-    error = np.linalg.norm(guess - truth.xy, axis=-1)
-    right = (error <= threshold * size[:, None]) & known
-    per_joint = right.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return {
-        "pck": float(right.sum() / max(known.sum(), 1)),
-        "per_joint": dict(zip(JOINTS, per_joint.tolist(), strict=True)),
-        "persons": len(truth),
-        "found": int((match >= 0).sum()),
-    }
-
-
-def _matches(predicted: Landmarks, truth: Landmarks) -> NDArray[np.intp]:
-    """(len(truth),) the row of ``predicted`` that is the same person; -1 where there is none."""
-    match = np.full(len(truth), -1)
-    for frame in np.intersect1d(truth.frame, predicted.frame):
-        there, here = np.flatnonzero(truth.frame == frame), np.flatnonzero(predicted.frame == frame)
-        overlap = np.stack([iou(truth.box[row], predicted.box[here]) for row in there])
-        rows, columns = linear_sum_assignment(overlap, maximize=True)
-        good = overlap[rows, columns] >= _MATCH_IOU
-        match[there[rows[good]]] = here[columns[good]]
-    return match
 
 
 def _confusion(y: Labels, named: Labels, labels: Sequence[str]) -> Table:

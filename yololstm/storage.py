@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import math
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -200,6 +200,11 @@ def read_landmarks(path: Path) -> Landmarks:
         ) from error
 
 
+def landmarks_files(folder: Path) -> dict[str, Path]:
+    """The landmarks file of each clip that has one, by clip_id."""
+    return {path.stem: path for path in sorted(folder.iterdir())}
+
+
 def _landmarks_to_table(landmarks: Landmarks) -> pd.DataFrame:
     n = len(landmarks)
     return pd.DataFrame(
@@ -264,12 +269,7 @@ def read_windows(path: Path) -> Windows:
             arrays = dict(file)
         spec = WindowSpec.from_json(str(arrays.pop("spec")))
         return Windows.from_arrays(arrays, spec)
-    except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise LandmarksError(
             path, f"unreadable windows ({error})", "Delete it and run the segment stage again"
         ) from error
-
-
-def finite(value: float) -> float | None:
-    """NaN and infinity as None, which JSON can say."""
-    return value if math.isfinite(value) else None
