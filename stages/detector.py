@@ -24,7 +24,7 @@ def main(out: str, report: str) -> None:
         with progress("detector", total=params.epochs, unit="epochs") as advance:
             average_precision = detector.train(
                 weights.resolve(params.model, "", CACHE),
-                Path(params.data),
+                Path(params.data, "data.yaml"),
                 Path(out, "weights.pt"),
                 epochs=params.epochs,
                 patience=params.patience,

@@ -32,7 +32,7 @@ def run(project: Path, **settings: Any) -> subprocess.CompletedProcess[str]:
 def test_training(tmp_path: Path) -> None:
     drawn.squares(tmp_path / "raw")
     model = str(drawn.ROOT / "detectors" / "tiny.yaml")
-    done = run(tmp_path, model=model, data="raw/data.yaml", epochs=1, batch=4, imgsz=64)
+    done = run(tmp_path, model=model, data="raw", epochs=1, batch=4, imgsz=64)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     trained = weights.detector_weights(tmp_path / OUT)
     assert detector.Detector(trained, 64, 0.5).name.endswith(detector.checksum(trained)[:8])
