@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from yololstm import weights
@@ -22,6 +24,12 @@ SQUARES = {0: "person", 1: "apple", 2: "backpack"}
 def pose_model() -> Path:
     """The real bundle; its absence fails a test with the command that fetches it."""
     return weights.pose_landmarker(ROOT / ".cache" / "models")
+
+
+def needs_openvino() -> None:
+    """Skips where it is not installed, without importing it: that would tell Intel so."""
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("real weights are OpenVINO exports, and openvino is not installed")
 
 
 def squares(folder: Path, names: dict[int, str] = SQUARES, n: int = 8) -> Path:

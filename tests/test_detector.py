@@ -271,7 +271,7 @@ def test_nobody_is_called_and_the_home_is_left_alone(tmp_path: Path) -> None:
 
 def test_openvino_tells_nobody(tmp_path: Path) -> None:
     """Its telemetry forks, so that no trap of ours sees it, and leaves a folder in the home."""
-    pytest.importorskip("openvino")
+    drawn.needs_openvino()
     load = (
         "from yololstm.detector import ultralytics; ultralytics(); import openvino; openvino.Core()"
     )
@@ -284,7 +284,7 @@ def test_openvino_tells_nobody(tmp_path: Path) -> None:
 
 
 def test_persons_of_a_real_shop(real_data: Path) -> None:
-    pytest.importorskip("openvino", reason="real weights are OpenVINO exports")
+    drawn.needs_openvino()
     real = Detector(real_data / "models" / "yolo11n_int8_openvino_model", 640, 0.4)
     clip = real_data / "data" / "aihub_clips" / "b_002_bag_30.mp4"
     frames = [frame.image for frame in video.read(clip) if frame.index % 10 == 0]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests import drawn
 from yololstm import video
 from yololstm.detector import Detector
 from yololstm.landmarks import Category
@@ -42,6 +43,13 @@ def test_walker_keeps_the_number(fps: int, widths_a_second: float) -> None:
     step = widths_a_second * WIDTH / fps
     numbers = follow([[person(step * i)] for i in range(4 * fps)], fps)
     assert distinct(numbers) == {(1,)}
+
+
+@pytest.mark.parametrize("fps", [3, 30])
+def test_number_is_kept_from_standing_to_a_brisk_walk(fps: int) -> None:
+    """Nothing announces it: at 3 frames a second the first step leaves the box."""
+    places = [300.0] * (2 * fps) + [300.0 + 4.5 * WIDTH * i / fps for i in range(1, 2 * fps)]
+    assert distinct(follow([[person(x)] for x in places], fps)) == {(1,)}
 
 
 @pytest.mark.parametrize("fps", [3, 10, 30])
@@ -96,6 +104,7 @@ def test_no_boxes() -> None:
 @pytest.mark.parametrize("every", [1, 9])
 def test_two_persons_in_contact_are_not_swapped(real_data: Path, every: int) -> None:
     """The left one stays on the left, at 28 and at 3 frames a second."""
+    drawn.needs_openvino()
     weights = real_data / "models" / "yolo11n_int8_openvino_model"
     detector, tracker = Detector(weights, 640, 0.4), Tracker(28.05 / every)
     orders = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
@@ -23,7 +24,6 @@ _ENVIRONMENT = {
     **dict.fromkeys(("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"), str(2**28)),
 }
 _SETTINGS = {
-    "logging.distributed": "error",
     "distributed.worker.memory.terminate": False,
     "distributed.nanny.pre-spawn-environ": _ENVIRONMENT,
 }
@@ -50,7 +50,8 @@ def spread(
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import supervision as sv
 from numpy.typing import NDArray
 from trackers import ByteTrackTracker
-from trackers.utils.iou import BIoU
+from trackers.utils.iou import BaseIoU
 
 UNTRACKED: Final = -1
 
 _LOST_S: Final = 2.0
 """A person who is hidden for longer comes back as another."""
 _MIN_IOU: Final = 0.1
-_REACH: Final = 1.5
-"""Box sizes a second by which boxes are widened before they are compared, on each side. Somebody
-who walks past leaves the place of their box within a third of a second."""
-_MAX_REACH: Final = 0.5
-"""Box sizes; beyond it neighbours are taken for each other."""
+_REACH: Final = 0.75
+"""Heights of a box a second by which it is widened on each side before boxes are compared. At 3
+frames a second somebody who walks past has left their box by the next frame: of 136 persons of the
+sample plain IoU breaks the tracks of 52."""
+_MAX_REACH: Final = 0.25
+"""Heights of a box; beyond it neighbours are taken for each other."""
 _SURE: Final = 0.5
 """A box with a lower score continues a track, but starts none."""
 _NEVER: Final = 2**31 - 1
 _BUFFER_FPS: Final = 30
 """The rate in which the library counts its buffer of lost frames, whatever the video's is."""
+
+
+class _WidenedIoU(BaseIoU):
+    """Of boxes that are made wider by a share of their height, which says how near they are: the
+    width changes with every step. Persons move along the image faster than up or down in it."""
+
+    def __init__(self, share: float) -> None:
+        self._margin = np.array([-share, 0.0, share, 0.0])
+
+    def _compute(self, boxes_1: NDArray[Any], boxes_2: NDArray[Any]) -> NDArray[Any]:
+        overlap: NDArray[Any] = sv.box_iou_batch(self._widened(boxes_1), self._widened(boxes_2))
+        return overlap
+
+    def _widened(self, box: NDArray[Any]) -> NDArray[Any]:
+        widened: NDArray[Any] = box + (box[:, 3:4] - box[:, 1:2]) * self._margin
+        return widened
 
 
 class Tracker:
@@ -39,7 +56,7 @@ class Tracker:
             track_activation_threshold=_SURE,
             high_conf_det_threshold=_SURE,
             minimum_iou_threshold=_MIN_IOU,
-            iou=BIoU(min(_MAX_REACH, _REACH / fps)),
+            iou=_WidenedIoU(min(_MAX_REACH, _REACH / fps)),
             # The library numbers a track from its second sighting on, which at 3 frames a second
             # is a third of a second late. Here it never does; see _number_newcomers.
             minimum_consecutive_frames=_NEVER,
