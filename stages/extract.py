@@ -19,7 +19,6 @@ def main(root: str, index: str, detector: str, out: str, report: str) -> None:
         pose_model=weights.pose_landmarker(Path(".cache/models")),
         **params.extract.model_dump(exclude={"format", "workers"}),
     )
-    label_map = tuple(params.data.label_map.items())
     shutil.rmtree(out, ignore_errors=True)
     jobs = [
         extraction.Job(
@@ -27,7 +26,6 @@ def main(root: str, index: str, detector: str, out: str, report: str) -> None:
             Path(root),
             Path(out, f"{clip.clip_id}.{params.extract.format}"),
             params.data.kind,
-            label_map,
             settings,
         )
         for clip in storage.read_index(Path(index))

@@ -116,3 +116,28 @@ def test_dvc_deps_are_the_import_closure(file: Path) -> None:
     needed = {path.relative_to(ROOT).as_posix() for path in closure(file)}
     lines = "\n".join(f"      - {dep}" for dep in sorted(needed))
     assert listed == needed, f"deps of {file.stem} in dvc.yaml should be:\n{lines}"
+
+
+@pytest.mark.parametrize(
+    ("dep", "stages"),
+    [
+        ("yololstm/drawing.py", {"render"}),
+        ("yololstm/evaluation.py", {"evaluate"}),
+        ("yololstm/segmentation.py", {"segment", "evaluate", "render"}),
+        ("yololstm/tracking.py", {"extract"}),
+    ],
+)
+def test_an_edit_reruns_no_more_than_it_must(dep: str, stages: set[str]) -> None:
+    pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert {name for name, stage in pipeline.items() if dep in stage["deps"]} == stages
+
+
+def test_segment_params_belong_to_segment_alone() -> None:
+    pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    users = {
+        name
+        for name, stage in pipeline.items()
+        for param in stage["params"]
+        if param.split(".")[0] == "segment"
+    }
+    assert users == {"segment"}

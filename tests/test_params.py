@@ -40,6 +40,7 @@ def test_the_repository_s_own_params_are_valid() -> None:
         ("data.kind", None, r"data\.kind"),
         ("labels", ["theft"], r"labels: .*at least 2"),
         ("labels", ["theft", "theft"], "a label stands twice"),
+        ("render.leave", 0.9, r"render: leave \(0\.9\) is above enter"),
         ("data.label_map", {"fight": "brawl"}, r"label_map: \['brawl'\] not among labels"),
     ],
 )

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from yololstm import storage
 from yololstm.clips import Box, Clip, Span
-from yololstm.errors import AnnotationError, LandmarksError
+from yololstm.errors import AnnotationError, DataError, LandmarksError
 from yololstm.landmarks import Category, Landmarks, Source
 from yololstm.skeleton import FEATURES
 from yololstm.windows import Windows, WindowSpec
@@ -125,6 +125,14 @@ def test_foreign_index_is_refused(tmp_path: Path) -> None:
     path.write_text("name,label\nx,theft\n")
     with pytest.raises(AnnotationError, match=r"index\.csv:1: not a clip index"):
         storage.read_index(path)
+
+
+def test_absent_or_broken_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(DataError, match=r"broken\.json: cannot be read"):
+        storage.read_json(tmp_path / "broken.json")
+    with pytest.raises(DataError, match=r"index\.csv: cannot be read"):
+        storage.read_index(tmp_path / "index.csv")
 
 
 def test_broken_index_line_is_named(tmp_path: Path) -> None:

@@ -164,19 +164,18 @@ def test_published_weights_are_fetched_once(
     assert capsys.readouterr().err.count("fetching yolo11n.pt") == 1
 
 
-def test_published_weights_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    detector.ultralytics()
-    from ultralytics.utils import downloads
-
-    def offline(*_: object, **__: object) -> None:
-        raise ConnectionError("Download failure. Environment may be offline.")
-
-    monkeypatch.setattr(downloads, "safe_download", offline)
-    monkeypatch.setattr(downloads, "get_github_assets", lambda *_: ("", []))
-    with pytest.raises(WeightsError, match=r"yolo11n\.pt: cannot be fetched .*by hand"):
-        weights.resolve("yolo11n.pt", "", tmp_path)
-    with pytest.raises(WeightsError, match=r"mine\.pt: no such weights are published"):
-        weights.resolve("mine.pt", "", tmp_path)
+def test_published_weights_are_downloaded_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = tmp_path / "release"
+    release.mkdir()
+    (release / "yolo11n.pt").write_bytes(b"published")
+    monkeypatch.setattr(detector, "_RELEASE", release.as_uri())
+    cache = tmp_path / "cache"
+    assert weights.resolve("yolo11n.pt", "", cache).read_bytes() == b"published"
+    with pytest.raises(WeightsError, match=r"mine\.pt: cannot be fetched .*by hand"):
+        weights.resolve("mine.pt", "", cache)
+    assert [path.name for path in cache.iterdir()] == ["yolo11n.pt"]
 
 
 # --- what the detector stage hands on ---

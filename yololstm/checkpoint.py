@@ -92,11 +92,15 @@ class ResumeFile:
         _write(self._path, snapshot.tensors, {"history": snapshot.history})
 
     def load(self) -> Snapshot | None:
-        """None where there is none. Raises CheckpointError where it is damaged."""
+        """None where there is none, or a damaged one: training then starts anew."""
         if not self._path.exists():
             return None
-        tensors, value = _read(self._path)
-        return Snapshot(tuple(Epoch(*row) for row in value["history"]), tensors)
+        try:
+            tensors, value = _read(self._path)
+            return Snapshot(tuple(Epoch(*row) for row in value["history"]), tensors)
+        except (CheckpointError, KeyError, TypeError):
+            self.remove()
+            return None
 
     def remove(self) -> None:
         self._path.unlink(missing_ok=True)

@@ -55,19 +55,31 @@ def run(
     ] = DETECTOR,
     fps: Annotated[
         float | None,
-        typer.Option(min=0.1, help="frames a second to look at and to show", show_default="10"),
+        typer.Option(
+            min=0.1,
+            help="frames a second to look at and to show",
+            show_default="params.yaml, else 10",
+        ),
     ] = None,
     imgsz: Annotated[
         int | None,
-        typer.Option(min=32, help="longer side of what the detector sees", show_default="640"),
+        typer.Option(
+            min=32,
+            help="longer side of what the detector sees",
+            show_default="params.yaml, else 640",
+        ),
     ] = None,
     max_persons: Annotated[
         int | None,
-        typer.Option(min=1, help="largest persons of a frame to look at", show_default="6"),
+        typer.Option(
+            min=1, help="largest persons of a frame to look at", show_default="params.yaml, else 6"
+        ),
     ] = None,
     min_confidence: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="smallest one of a detection", show_default="0.4"),
+        typer.Option(
+            min=0, max=1, help="smallest one of a detection", show_default="params.yaml, else 0.4"
+        ),
     ] = None,
 ) -> None:
     """Find events in videos.

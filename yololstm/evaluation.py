@@ -47,27 +47,30 @@ def evaluate(
     clip_share: float,
     min_probability: float,
 ) -> Evaluation:
-    """test: labelled windows with their (N, C) probabilities; clips: those of the test split.
+    """test: windows with their (N, C) probabilities; clips: those of the test split.
 
-    A clip without windows counts as what name_clip makes of it; clips of other labels are counted,
-    and no more. Raises EmptyError where no clip or no window is left.
+    Windows are scored where they have a label; a clip is named by all of its windows. A clip
+    without windows counts as what name_clip makes of it; clips of other labels are counted, and no
+    more. Raises EmptyError where no clip or no window is left.
     """
     known = [clip for clip in clips if clip.label in labels]
-    if not known or not len(test):
+    scored = test.y >= 0
+    if not known or not scored.any():
         raise EmptyError(
             "evaluate",
-            f"{len(known)} test clips and {len(test)} test windows of {', '.join(labels)}",
+            f"{len(known)} test clips and {scored.sum()} test windows of {', '.join(labels)}",
             "See the reports of index and segment",
         )
     parts = [probability[test.clip == clip.clip_id] for clip in known]
     clip_y = np.array([labels.index(clip.label) for clip in known])
     clip_named = np.array([name_clip(p, labels, clip_share, min_probability) for p in parts])
-    named = probability.argmax(axis=1)
+    y, named = test.y[scored], probability[scored].argmax(axis=1)
     return Evaluation(
         metrics={
-            "window": scores(test.y, named, labels),
+            "window": scores(y, named, labels),
             "clip": scores(clip_y, clip_named, labels),
-            "windows": len(test),
+            "windows": len(y),
+            "windows_without_label": len(test) - len(y),
             "clips": len(known),
             "takes": len({clip.take for clip in known}),
             "clips_without_windows": sum(not len(part) for part in parts),
@@ -75,14 +78,14 @@ def evaluate(
         },
         plots={
             "confusion": _confusion(clip_y, clip_named, labels),
-            "confusion_windows": _confusion(test.y, named, labels),
+            "confusion_windows": _confusion(y, named, labels),
             "pr": Table(
                 ("label", "precision", "recall", "threshold"),
-                list(pr_curves(test.y, probability, labels)),
+                list(pr_curves(y, probability[scored], labels)),
             ),
             "roc": Table(
                 ("label", "fpr", "tpr", "threshold"),
-                list(roc_curves(test.y, probability, labels)),
+                list(roc_curves(y, probability[scored], labels)),
             ),
         },
         predictions=_predictions(test, probability, labels),

@@ -32,7 +32,7 @@ from yololstm.errors import (
 from yololstm.landmarks import Category, Landmarks, Source
 from yololstm.pose import open_backend, quality
 from yololstm.skeleton import N_JOINTS
-from yololstm.storage import write_landmarks
+from yololstm.storage import sha256, write_landmarks
 from yololstm.tracking import UNTRACKED, Tracker
 
 
@@ -164,7 +164,6 @@ class Job:
     out: Path
     """The file to write, .parquet or .csv."""
     kind: str
-    label_map: tuple[tuple[str, str], ...]
     settings: ExtractionSettings
 
 
@@ -189,7 +188,7 @@ def extract_clip(job: Job) -> Outcome:
 
     Each process loads its models once, for all clips that it is given.
     """
-    own = _reader(job.kind, job.label_map).landmarks(job.root, job.clip)
+    own = _reader(job.kind).landmarks(job.root, job.clip)
     if job.kind == "landmarks_csv":
         if own is None:
             raise LandmarksError(job.clip.path, "no landmarks", "Run the index stage again")
@@ -211,8 +210,9 @@ def extract_clip(job: Job) -> Outcome:
 
 
 @functools.cache
-def _reader(kind: str, label_map: tuple[tuple[str, str], ...]) -> DatasetReader:
-    return reader(kind, dict(label_map))
+def _reader(kind: str) -> DatasetReader:
+    """For landmarks only, which no label has a part in."""
+    return reader(kind, {})
 
 
 @functools.cache
@@ -222,10 +222,8 @@ def _extractor(settings: ExtractionSettings) -> Extractor:
 
 
 def _check_unchanged(path: Path, clip: Clip) -> None:
-    if path.is_file() and (size := path.stat().st_size) != clip.bytes:
-        raise VideoError(
-            path, f"it has {size} bytes, not the index's {clip.bytes}", "Run the index stage again"
-        )
+    if path.is_file() and sha256(path) != clip.sha256:
+        raise VideoError(path, "it is not the file that was indexed", "Run the index stage again")
 
 
 def extract_all(jobs: Sequence[Job], workers: int = 0) -> tuple[list[Outcome], list[Problem]]:

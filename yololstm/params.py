@@ -108,6 +108,12 @@ class Render(_Section):
     leave: Share
     min_event_s: Annotated[float, Field(ge=0)]
 
+    @model_validator(mode="after")
+    def _leave_below_enter(self) -> Render:
+        if self.leave > self.enter:
+            raise ValueError(f"leave ({self.leave}) is above enter ({self.enter})")
+        return self
+
 
 class Params(_Section):
     labels: Annotated[list[str], Field(min_length=2)]

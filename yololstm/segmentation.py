@@ -54,6 +54,7 @@ def segment(
     spans: Sequence[Span] | None = None,
     labels: Sequence[str] = (),
     min_share: float = 0.0,
+    keep_unnamed: bool = False,
 ) -> Segmented:
     """Cut every person's track into windows; none reaches over two tracks.
 
@@ -61,6 +62,8 @@ def segment(
     said: y is -1 and no window is dropped for its label.
     labels: what y is an index into; windows of other labels are dropped.
     min_share: smallest share of a window's steps that must bear its label.
+    keep_unnamed: windows without a clear label are counted as dropped, but stay, with y -1: what
+    a clip is named must not depend on knowing where its labels change.
 
     Reasons for dropping: too_short (a track shorter than a window), too_few_landmarks,
     actor_not_found (during a span whose box holds nobody: anybody could be its actor), ambiguous,
@@ -83,8 +86,8 @@ def segment(
             windows = replace(windows, y=y)
         few = windows.valid.mean(axis=(1, 2)) < spec.min_valid
         reason = np.where(few, "too_few_landmarks", reason)
-        kept = np.asarray(reason == "")
-        dropped.update(reason[~kept].tolist())
+        dropped.update(reason[reason != ""].tolist())
+        kept = ~few if keep_unnamed else np.asarray(reason == "")
         parts.append(windows[kept])
     problems = tuple(_nobody(clip_id, span) for span, cast in casts if span.box and not cast)
     return Segmented(Windows.concatenate(parts, spec), dict(dropped), problems)
@@ -122,7 +125,7 @@ def resample(time_s: NDArray[np.float64], xy: NDArray[np.float32], spec: WindowS
 @dataclass(frozen=True)
 class Segmentation:
     windows: Mapping[str, Windows]
-    """By split, in pixels; those of val may be empty."""
+    """By split, in pixels; those of val may be empty, those of test unnamed (y -1)."""
     labels: Sequence[str]
     clips: Mapping[str, int]
     """Clips with landmarks, by split."""
@@ -156,7 +159,7 @@ class Segmentation:
         """Raises EmptyError where there is nothing to train, to test on, or to tell apart.
         Returns what is missing otherwise."""
         for split in ("train", "test"):
-            if not len(self.windows[split]):
+            if not sum(self._by_label(split).values()):
                 raise self._empty(f"no windows in {split}")
         present = np.unique(self.windows["train"].y)
         if len(present) < 2:
@@ -164,7 +167,8 @@ class Segmentation:
         return self.warnings()
 
     def _by_label(self, split: str) -> dict[str, int]:
-        count = np.bincount(self.windows[split].y, minlength=len(self.labels))
+        y = self.windows[split].y
+        count = np.bincount(y[y >= 0], minlength=len(self.labels))
         return dict(zip(self.labels, count.tolist(), strict=True))
 
     def _empty(self, problem: str) -> EmptyError:
@@ -203,6 +207,7 @@ def segment_all(
                     spans=clip.spans,
                     labels=labels,
                     min_share=min_share,
+                    keep_unnamed=clip.split == "test",
                 )
             )
     everything = [part for split in SPLITS for part in parts[split]]
@@ -284,7 +289,7 @@ def _judge(
         ["actor_not_found", "ambiguous", "label_not_used"],
         default="",
     )
-    return y, reason
+    return np.where(reason == "", y, -1), reason
 
 
 def _nobody(clip_id: str, span: Span) -> Problem:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from yololstm.clips import Box, Clip, Span
-from yololstm.errors import AnnotationError, LandmarksError
+from yololstm.errors import AnnotationError, DataError, LandmarksError
 from yololstm.landmarks import Category, Landmarks, Source
 from yololstm.skeleton import FEATURES, JOINTS, N_JOINTS
 from yololstm.windows import Windows, WindowSpec
@@ -75,7 +75,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Raises DataError where there is no such file, or it is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(path, f"cannot be read ({error})", "Run the stage that makes it") from error
 
 
 def _rounded(value: Any) -> Any:
@@ -125,13 +129,16 @@ def _span_to_json(span: Span) -> dict[str, object]:
 
 def read_index(path: Path) -> list[Clip]:
     """Raises AnnotationError, naming the line, where the file is not such an index."""
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != _INDEX_COLUMNS:
-            raise AnnotationError(
-                f"{path}:1", "not a clip index of this version", "Run the index stage again"
-            )
-        return [_clip_from_row(row, f"{path}:{reader.line_num}") for row in reader]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) != _INDEX_COLUMNS:
+                raise AnnotationError(
+                    f"{path}:1", "not a clip index of this version", "Run the index stage again"
+                )
+            return [_clip_from_row(row, f"{path}:{reader.line_num}") for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(path, f"cannot be read ({error})", "Run the index stage") from error
 
 
 def _clip_from_row(row: Mapping[str, str], place: str) -> Clip:

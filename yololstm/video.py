@@ -52,7 +52,10 @@ def probe(path: Path) -> VideoInfo:
         if not fps or not stream.width or not stream.height:
             raise _broken(path, "its header names no frame rate or size")
         _check_complete(path, stream)
-        n_frames = stream.frames or _count_by_duration(container, stream, Fraction(fps))
+        # An edit list can leave packets in the file that are never shown: a clip cut without
+        # encoding it anew has them before its first key frame.
+        hidden = sum(entry.is_discard for entry in stream.index_entries)
+        n_frames = stream.frames - hidden or _count_by_duration(container, stream, Fraction(fps))
         return VideoInfo(Fraction(fps), n_frames, stream.width, stream.height)
 
 
@@ -60,7 +63,8 @@ def frame_times(path: Path) -> NDArray[np.float64]:
     """(n_frames,) presentation times in seconds from 0, read from the packets without decoding."""
     with _opened(path) as (container, stream):
         try:
-            pts = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
+            packets = (p for p in container.demux(stream) if not p.is_discard)
+            pts = sorted(p.pts for p in packets if p.pts is not None)
         except av.FFmpegError as error:
             raise _broken(path, f"its packets cannot be read ({error})") from error
         if not pts or stream.time_base is None:
@@ -88,8 +92,7 @@ def read(path: Path, fps: float | None = None) -> Iterator[Frame]:
             yield Frame(index, time_s, image)
         if index < 0:
             raise _broken(path, "it holds no frame")
-        if index + 1 < stream.frames:
-            raise _broken(path, f"{index + 1} of {stream.frames} frames could be decoded")
+        _check_complete(path, stream)
 
 
 class VideoWriter:
@@ -151,6 +154,12 @@ def _decode(
         for frame in _frames(container, stream):
             if frame.time is None:
                 raise _broken(path, "a frame has no presentation time")
+            if frame.rotation:
+                raise VideoError(
+                    path,
+                    f"it is stored lying down, to be turned by {frame.rotation} degrees",
+                    "Encode it upright: ffmpeg -i IN OUT.mp4",
+                )
             start = frame.time if start is None else start
             yield frame.time - start, frame
     except av.FFmpegError as error:

@@ -168,6 +168,15 @@ def test_time_is_presentation_time_where_the_rate_varies(tmp_path: Path) -> None
         ([event("theft", box=(-1, 10, 0, 40))], "is no part of a frame", "original_size"),
         ([event("theff")], "unknown event 'theff'", "nearest known is theft"),
         ([event("xyz")], "unknown event 'xyz'", "known are abandon, broken"),
+        *(
+            ([track(label, [3], (10, 10, 30, 40))], f"{label!r} marks no start", "<event>_start")
+            for label in ("theft_strat", "theft-start", "fight begin", "theft")
+        ),
+        (
+            [event("theft").replace('outside="0"', 'outside="1"')],
+            "'theft_start' marks no start",
+            "show it in a frame",
+        ),
     ],
 )
 def test_impossible_events_leave_the_clip_out(

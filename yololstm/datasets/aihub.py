@@ -41,6 +41,7 @@ _NAME: Final = re.compile(
     r"(?P<scene>.+)_(?P<time>\d\d-\d\d-\d\d)_(?P<camera>C[A-Z])(?P<actors>_.+)?"
 )
 _EVENT_LABEL: Final = re.compile(r"(?P<event>.+)_(?P<side>start|end)")
+_WORD: Final = re.compile(r"[^a-z]")
 _SPLITS: Final = {"training": "train", "validation": "test"}
 #: Cameras of one take are started by hand, seconds apart; a take lasts a minute.
 _SAME_TAKE_S: Final = 30
@@ -208,8 +209,13 @@ def _events(annotation: Annotation) -> Iterator[tuple[str, list[Shape], list[Sha
     appears; how long the track stays says nothing."""
     marks: dict[str, dict[str, list[Shape]]] = defaultdict(lambda: {"start": [], "end": []})
     for track in annotation.boxes:
-        if name := _EVENT_LABEL.fullmatch(track.label):
+        name = _EVENT_LABEL.fullmatch(track.label)
+        if name and track.appearances:
             marks[name["event"]][name["side"]] += [run[0] for run in track.appearances]
+        elif name or _WORD.split(track.label)[0] in EVENTS:
+            problem = f"track {track.label!r} marks no start and no end of an event"
+            remedy = "Name it <event>_start or <event>_end, and show it in a frame"
+            raise AnnotationError(f"{annotation.path}:{track.line}", problem, remedy)
     for event, sides in sorted(marks.items()):
         starts, ends = (sorted(side, key=lambda mark: mark.frame) for side in sides.values())
         if starts or ends:
