@@ -123,7 +123,7 @@ def test_dvc_deps_are_the_import_closure(file: Path) -> None:
     [
         ("yololstm/drawing.py", {"render"}),
         ("yololstm/evaluation.py", {"evaluate"}),
-        ("yololstm/segmentation.py", {"segment", "evaluate", "render"}),
+        ("yololstm/segmentation.py", {"segment", "train", "evaluate", "render"}),
         ("yololstm/tracking.py", {"extract"}),
     ],
 )

@@ -119,7 +119,7 @@ def test_landmarks_that_the_data_set_brings(project: Project) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        pytest.param(trees.mp4_bytes()[:-200], "not the file that was indexed", id="changed"),
+        pytest.param(trees.mp4_bytes()[:-200], "it is not the file that was indexed", id="changed"),
         pytest.param(None, "no such file", id="gone"),
     ],
 )
