@@ -104,8 +104,12 @@ class VideoWriter:
         stream = self._container.add_stream("libx264", rate=fps)
         stream.width, stream.height = width // 2 * 2, height // 2 * 2
         stream.pix_fmt = "yuv420p"
-        # One thread: the same frames give the same bytes on any machine.
-        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "1"}
+        # The same frames give the same bytes: more threads, or x264's look at the frames to come
+        # (which in pictures less than 640 wide reads memory that nobody has set), would differ.
+        stream.options = {
+            **{"crf": str(crf), "preset": "veryfast"},
+            **{"threads": "1", "rc-lookahead": "0"},
+        }
         self._stream = stream
 
     def write(self, image: Image) -> None:
