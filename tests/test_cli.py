@@ -106,7 +106,7 @@ def test_videos_become_annotated_videos_landmarks_and_events(
 def test_params_say_what_options_do_not(home: Path, trained: Path, detector: Path) -> None:
     shop = write_video(home / "shop.mp4")
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    changed, n = re.subn(r"(extract:(?:\n  .*)*?\n  fps:) null", r"\1 3.0", text)
+    changed, n = re.subn(r"(extract:(?:\n  .*)*?\n  fps:)\n", r"\1 3.0\n", text)
     assert n == 1
     (home / "params.yaml").write_text(changed, encoding="utf-8")
     options = ("--checkpoint", trained, "--detector", detector.parent, "--out", "out")
