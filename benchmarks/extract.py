@@ -15,7 +15,7 @@ from yololstm.detector import Detector
 from yololstm.extraction import ExtractionSettings, Extractor
 from yololstm.params import load
 from yololstm.pose import open_backend
-from yololstm.storage import read_index
+from yololstm.storage import read_clips
 
 N_CLIPS = 4
 Value = TypeVar("Value")
@@ -24,7 +24,8 @@ Value = TypeVar("Value")
 def measure() -> dict[str, float]:
     """Milliseconds a frame on one core, of the same frames for every row; and a ratio."""
     params = load(Path("params.yaml"))
-    clips = [clip for clip in read_index(Path("data/index.csv")) if clip.split == "test"][:N_CLIPS]
+    indexed = read_clips(Path("data/index.csv"), Path("data/splits.csv"))
+    clips = [clip for clip in indexed if clip.split == "test"][:N_CLIPS]
     paths = [Path(params.data.root, clip.path) for clip in clips]
     settings = ExtractionSettings(
         weights=weights.detector_weights(Path("data/detector")),

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from yololstm import video
-from yololstm.storage import read_index
+from yololstm.storage import read_clips
 
 LABELS = ("theft", "assault", "damage")
 SIZE = (420, 236)
@@ -19,7 +19,7 @@ SECONDS = (4.0, 12.0)
 def main() -> None:
     clips = {
         clip.label: clip.clip_id
-        for clip in read_index(Path("data/index.csv"))
+        for clip in read_clips(Path("data/index.csv"), Path("data/splits.csv"))
         if _drawn(clip.clip_id)
     }
     columns = [_frames(Path("data/renders", f"{clips[label]}.mp4")) for label in LABELS]

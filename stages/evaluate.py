@@ -10,18 +10,17 @@ from yololstm.checkpoint import load
 from yololstm.console import exit_on_error
 from yololstm.errors import CheckpointError
 from yololstm.inference import Classifier
-from yololstm.storage import read_index, read_json, read_windows, write_json, write_rows
+from yololstm.storage import read_clips, read_json, read_windows, write_json, write_rows
 
 
 @exit_on_error
-def main(
-    index: str, windows: str, checkpoint: str, metrics: str, plots: str, predictions: str
-) -> None:
+def main(*arguments: str) -> None:
+    index, splits, windows, checkpoint, metrics, plots, predictions = map(Path, arguments)
     rule = params.load(Path("params.yaml")).evaluate
     training.make_repeatable(seed=0)
-    classifier = Classifier.from_checkpoint(load(Path(checkpoint)))
-    test = read_windows(Path(windows, "test.npz"))
-    scaled_by = read_json(Path(windows, "scaling.json"))
+    classifier = Classifier.from_checkpoint(load(checkpoint))
+    test = read_windows(windows / "test.npz")
+    scaled_by = read_json(windows / "scaling.json")
     if (test.spec, scaled_by) != (classifier.spec, classifier.scaling.to_dict()):
         raise CheckpointError(
             checkpoint, f"trained on other windows than {windows}", "Run the train stage again"
@@ -30,15 +29,15 @@ def main(
     result = evaluation.evaluate(
         test,
         classifier.scaled(test.x, test.valid),
-        [clip for clip in read_index(Path(index)) if clip.split == "test"],
+        [clip for clip in read_clips(index, splits) if clip.split == "test"],
         classifier.labels,
         rule.clip_share,
         rule.min_probability,
     )
-    write_json(Path(metrics), result.metrics)
+    write_json(metrics, result.metrics)
     for name, table in result.plots.items():
-        write_rows(Path(plots, f"{name}.csv"), *table)
-    write_rows(Path(predictions), *result.predictions)
+        write_rows(plots / f"{name}.csv", *table)
+    write_rows(predictions, *result.predictions)
 
 
 if __name__ == "__main__":

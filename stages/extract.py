@@ -1,4 +1,4 @@
-"""Video to landmarks, one file a clip, spread over processes."""
+"""Video to landmarks, one file a clip, spread over processes; or the data set's own keypoints."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ from pathlib import Path
 
 from yololstm import extraction, storage, weights
 from yololstm.console import exit_on_error
+from yololstm.datasets import WITHOUT_VIDEO
+from yololstm.material import Material
 from yololstm.params import load
 
 
 @exit_on_error
 def main(root: str, index: str, detector: str, out: str, report: str) -> None:
     params = load(Path("params.yaml"))
-    settings = extraction.ExtractionSettings(
-        weights=weights.detector_weights(Path(detector)),
-        pose_model=weights.pose_landmarker(Path(".cache/models")),
-        **params.extract.model_dump(exclude={"format", "workers"}),
-    )
+    options, kind = params.extract, params.data.kind
+    settings = None
+    if options.source == "video" and kind not in WITHOUT_VIDEO:
+        settings = extraction.ExtractionSettings(
+            weights=weights.detector_weights(Path(detector)),
+            pose_model=weights.pose_landmarker(Path(".cache/models")),
+            **options.model_dump(exclude={"source", "format", "workers"}),
+        )
     shutil.rmtree(out, ignore_errors=True)
+    material = Material(Path(root), Path(".cache/material"))
     jobs = [
         extraction.Job(
-            clip,
-            Path(root),
-            Path(out, f"{clip.clip_id}.{params.extract.format}"),
-            params.data.kind,
-            settings,
+            clip, material, Path(out, f"{clip.clip_id}.{options.format}"), kind, settings
         )
         for clip in storage.read_index(Path(index))
     ]
-    outcomes, left_out = extraction.extract_all(jobs, params.extract.workers)
+    outcomes, left_out = extraction.extract_all(jobs, options.workers)
     storage.write_json(Path(report), extraction.report(outcomes, left_out))
     extraction.check(outcomes, left_out, params.data.max_left_out)
 

@@ -7,31 +7,25 @@ from pathlib import Path
 
 from yololstm import datasets, indexing, storage
 from yololstm.console import exit_on_error, progress, warn
+from yololstm.material import Material
 from yololstm.params import load
 
 
 @exit_on_error
-def main(root: str, index: str, report: str) -> None:
+def main(root: str, index: str, report: str, page: str) -> None:
     params = load(Path("params.yaml"))
-    data = params.data
-    reader = datasets.reader(data.kind, data.label_map, params.labels)
+    data, labels = params.data, params.labels
+    reader = datasets.reader(data.kind, data.label_map, labels)
+    material = Material(Path(root), Path(".cache/material"))
     with progress("index", total=None, unit="files") as advance:
-        found = reader.read(Path(root), lambda: advance(1))
-    for problem in (*found.problems, *found.unmapped):
-        warn(problem)
-    clips = indexing.build(
-        found,
-        labels=params.labels,
-        val_share=data.val_share,
-        test_share=data.test_share,
-        seed=data.seed,
-        max_left_out=data.max_left_out,
-    )
-    for gap in indexing.gaps(clips, params.labels, "val"):
-        warn(gap)
+        found = indexing.examined(reader.read(material, lambda: advance(1)), labels)
+    for problems in (found.problems, found.unmapped, found.warnings):
+        for line in indexing.told(problems):
+            warn(line)
+    clips = indexing.build(found, labels=labels, max_left_out=data.max_left_out)
     storage.write_index(Path(index), clips)
-    storage.write_json(Path(report), indexing.report(found, clips))
-    print(indexing.summary(found, clips))
+    indexing.write_report(found, labels, material, json=Path(report), html=Path(page))
+    print(indexing.summary(found))
 
 
 if __name__ == "__main__":

@@ -12,14 +12,14 @@ from yololstm.clips import Clip
 from yololstm.console import exit_on_error, progress, warn
 from yololstm.landmarks import Landmarks
 from yololstm.segmentation import segment_all
-from yololstm.storage import landmarks_files, read_index, read_landmarks, write_json, write_windows
+from yololstm.storage import landmarks_files, read_clips, read_landmarks, write_json, write_windows
 
 
 @exit_on_error
-def main(index: str, landmarks: str, windows: str, report: str) -> None:
+def main(index: str, splits: str, landmarks: str, windows: str, report: str) -> None:
     settings = params.load(Path("params.yaml"))
     cut = settings.segment
-    seen = _seen(read_index(Path(index)), Path(landmarks))
+    seen = _seen(read_clips(Path(index), Path(splits)), Path(landmarks))
     result = segment_all(seen, cut.spec(), settings.labels, cut.min_share)
     write_json(Path(report), result.report())
     for warning in result.check():

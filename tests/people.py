@@ -100,8 +100,12 @@ def clip(name: str, label: str, split: str, spans: Sequence[Span] = ()) -> Clip:
         width=SOURCE.width,
         height=SOURCE.height,
         take=name.rsplit("-", 1)[0],
+        store="",
         camera="CA",
+        actors="",
         split=split,
+        annotation="",
+        annotation_sha256="",
         spans=tuple(spans) or (() if label == NORMAL else (Span(0, 99, label),)),
     )
 
@@ -124,6 +128,7 @@ def project(
                 seen = landmarks({1: (time_s, acting(label, time_s, rng))})
                 storage.write_landmarks(folder / f"data/landmarks/{name}.parquet", seen)
     storage.write_index(folder / "data/index.csv", clips)
+    storage.write_splits(folder / "data/splits.csv", clips)
     set_params(folder, **changes)
     return folder
 

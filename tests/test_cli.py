@@ -14,8 +14,17 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from tests.datasets.trees import (
+    MAKERS,
+    aihub,
+    aihub_name,
+    annotation,
+    event,
+    put,
+    put_pair,
+)
 from tests.imports import ROOT
-from yololstm import checkpoint, models, storage, video
+from yololstm import checkpoint, datasets, models, storage, video
 from yololstm.cli import app
 from yololstm.clips import NORMAL
 from yololstm.detector import ultralytics
@@ -158,6 +167,101 @@ def test_a_model_that_is_there_is_not_fetched_again(home: Path) -> None:
     result = invoke("models", "fetch")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.strip() == f".cache/models/{POSE_LANDMARKER}"
+
+
+# --- data check ---
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with nothing in it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_sound_data_set_is_shown_and_reported(desk: Path, kind: str) -> None:
+    tree = MAKERS[kind](desk / "root")
+    result = invoke("data", "check", tree.root, "--kind", kind)
+    assert result.exit_code == 0, result.stderr
+    last = result.stdout.splitlines()[-1]
+    assert re.fullmatch(
+        rf"{tree.n_clips} clips of \d+ takes; 0 left out -> data/check/check.html", last
+    )
+    assert re.search(r"store +┃ camera +┃ theft ┃ assault ┃ damage ┃ normal ┃", result.stdout)
+    assert storage.read_json(Path("data/check/check.json"))["clips"] == tree.n_clips
+    page = Path("data/check/check.html").read_text(encoding="utf-8")
+    assert ("data:image/jpeg;base64," in page) == (kind not in datasets.WITHOUT_VIDEO)
+    for written in Path("data/check").iterdir():
+        assert str(desk) not in written.read_text(encoding="utf-8")
+
+
+def test_faults_are_shown_and_make_the_check_fail(desk: Path) -> None:
+    tree = aihub(desk / "root")
+    for i in range(25):
+        put(tree.root / "Training" / f"lone{i:02}.xml", annotation())
+    put(tree.root / tree.victim, "<annotation/>")
+    result = invoke("data", "check", tree.root, "--out", "told")
+    assert result.exit_code == 1
+    assert "\n26 left out for faults\n  Training/" in result.stdout
+    assert f"  {tree.victim}:1: its root is <annotation>" in result.stdout
+    assert "  and 6 more such, which the report lists" in result.stdout
+    assert "; 26 left out -> told/check.html" in result.stdout
+    assert result.stderr == ""
+    report = storage.read_json(Path("told/check.json"))
+    assert len(report["problems"]) == report["left_out_for_faults"] == 26
+    page = Path("told/check.html").read_text(encoding="utf-8")
+    assert all(f"lone{i:02}.xml" in page for i in range(25))
+
+
+def test_what_is_merely_unmapped_or_doubtful_does_not_fail(desk: Path) -> None:
+    tree = aihub(desk / "root")
+    put_pair(tree.root, aihub_name(7), annotation(event("fall")))
+    put_pair(tree.root, aihub_name(12, 0, "CC"), annotation())
+    result = invoke("data", "check", tree.root)
+    assert result.exit_code == 0
+    assert "\n1 left out without a label\n" in result.stdout
+    assert "has no label for the event 'fall'" in result.stdout
+    assert "normal to CC; theft to CA, CB" in result.stdout
+
+
+def test_what_params_say_of_the_data_counts(desk: Path) -> None:
+    tree = MAKERS["folder"](desk / "root")
+    put(tree.root / "arson" / "001.mp4", (tree.root / tree.victim).read_bytes())
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    for old, new in (
+        ("  kind: aihub", "  kind: folder"),
+        ("- damage\n", "- damage\n- fire\n"),
+        ("    theft: theft", "    arson: fire\n    theft: theft"),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    assert invoke("data", "check", tree.root).exit_code == 0
+    labels = storage.read_json(Path("data/check/check.json"))["labels"]
+    assert (labels["fire"]["clips"], labels["theft"]["clips"]) == (1, 10)
+
+    Path("params.yaml").unlink()
+    result = invoke("data", "check", tree.root, "--kind", "folder")
+    assert result.exit_code == 1
+    assert "arson/001.mp4: folder 'arson' is no label." in result.stdout
+
+
+def test_root_that_cannot_be_read_is_an_error(desk: Path) -> None:
+    result = invoke("data", "check", "nowhere")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: nowhere: no such folder. ")
+    assert invoke("data", "check", ".", "--kind", "odd").stderr.startswith("error: data.kind: ")
+    assert list(desk.iterdir()) == []
+
+
+def test_folder_without_clips_is_an_error_with_a_page(desk: Path) -> None:
+    (desk / "root").mkdir()
+    result = invoke("data", "check", "root")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: data.root: no clip was found. ")
+    assert storage.read_json(Path("data/check/check.json"))["clips"] == 0
+    assert "0</strong>" in Path("data/check/check.html").read_text(encoding="utf-8")
 
 
 def test_options_out_of_range_are_refused() -> None:

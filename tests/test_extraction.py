@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests import drawn
+from tests.datasets.trees import material
 from yololstm import datasets, extraction, storage, video
 from yololstm.clips import Clip
 from yololstm.detector import Detections
@@ -62,12 +63,12 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clip(tree: Path) -> Clip:
-    return datasets.reader("aihub", LABEL_MAP).read(tree).clips[0]
+    return datasets.reader("aihub", LABEL_MAP).read(material(tree)).clips[0]
 
 
 @pytest.fixture(scope="module")
 def truth(tree: Path, clip: Clip) -> Landmarks:
-    found = datasets.reader("aihub", LABEL_MAP).landmarks(tree, clip)
+    found = datasets.reader("aihub", LABEL_MAP).landmarks(material(tree), clip)
     assert found is not None
     return found
 
@@ -102,7 +103,7 @@ def empty_shop(tmp_path: Path) -> Path:
 
 
 def job(tree: Path, clip: Clip, out: Path, settings: ExtractionSettings) -> Job:
-    return Job(clip, tree, out, "aihub", settings)
+    return Job(clip, material(tree), out, "aihub", settings)
 
 
 # --- one video ---

@@ -1,31 +1,23 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from fractions import Fraction
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.test_census import LABELS, clip
 from yololstm import indexing
 from yololstm.catalogue import Found
-from yololstm.clips import Clip, Span
+from yololstm.clips import IGNORED, UNLABELLED, Clip
 from yololstm.errors import DataError, EmptyError, Problem
-
-LABELS = ("theft", "assault", "normal")
-
-
-def clip(take: str, label: str, split: str = "train", camera: str = "CA", **more: Any) -> Clip:
-    spans = () if label == "normal" else (Span(0.0, 10.0, label),)
-    return replace(
-        Clip(f"{take}_{camera}", "p", "0", 1, Fraction(3), 30, 64, 48, take, camera, split, spans),
-        **more,
-    )
+from yololstm.material import Material
 
 
-def takes(n: int, split: str = "train", labels: Sequence[str] = LABELS) -> list[Clip]:
+def takes(n: int, labels: tuple[str, ...] = LABELS) -> list[Clip]:
     return [
-        clip(f"{split} {label} {i}", label, split, camera)
+        clip(f"{store}-{label}-{i}", label, camera, store)
+        for store in ("DYA", "SMA")
         for label in labels
         for i in range(n)
         for camera in ("CA", "CB")
@@ -40,139 +32,102 @@ def found(clips: list[Clip], n_problems: int = 0, n_unmapped: int = 0) -> Found:
     )
 
 
-def build(clips: list[Clip] | Found, labels: Sequence[str] = LABELS, **more: Any) -> list[Clip]:
-    given = clips if isinstance(clips, Found) else found(clips)
-    shares = {"val_share": 0.2, "test_share": 0.2, "seed": 0, "max_left_out": 0.1}
-    return indexing.build(given, labels=labels, **shares | more)
+def build(given: Found, labels: tuple[str, ...] = LABELS) -> list[Clip]:
+    return indexing.build(given, labels=labels, max_left_out=0.1)
 
 
-def n_of(clips: list[Clip], split: str) -> int:
-    return sum(clip.split == split for clip in clips)
+# --- what stops it ---
 
 
-def test_clips_are_ordered_and_every_label_is_in_every_split() -> None:
-    clips = build(takes(5)[::-1])
+def test_clips_are_ordered() -> None:
+    clips = build(found(takes(5)[::-1]))
     assert [clip.clip_id for clip in clips] == sorted(clip.clip_id for clip in takes(5))
-    for split in ("val", "test"):
-        assert n_of(clips, split) == 3 * 2
-        assert indexing.gaps(clips, LABELS, split) == []
-
-
-def test_official_test_stays_and_val_comes_out_of_train() -> None:
-    clips = build(takes(5) + takes(2, "test"))
-    assert {clip.take for clip in clips if clip.split == "test"} == {
-        clip.take for clip in takes(2, "test")
-    }
-    assert n_of(clips, "val") == 6
-
-
-def test_official_val_stays() -> None:
-    clips = build(takes(5) + takes(1, "val"))
-    assert n_of(clips, "val") == 6
-    assert n_of(clips, "test") == 6
-
-
-def test_the_order_in_which_clips_were_found_is_of_no_account() -> None:
-    assert build(takes(5)) == build(takes(5)[::-1])
 
 
 def test_nothing_found_is_an_error_that_says_why() -> None:
     with pytest.raises(EmptyError, match=r"no clip was found\. Check data\.kind"):
-        build([])
+        build(found([]))
     with pytest.raises(EmptyError, match=r"0.xml:3: broken; .*; and 4 more"):
         build(found([], n_problems=5, n_unmapped=2))
 
 
 def test_too_many_faults_are_an_error() -> None:
-    clips = takes(3)
-    assert build(found(clips, n_problems=2))
+    clips = takes(3)[:18]
+    assert build(found(clips, n_problems=2)) == sorted(clips, key=lambda clip: clip.clip_id)
     with pytest.raises(DataError, match=r"3 of 21 have faults \(14%\), more than .*\(10%\)"):
         build(found(clips, n_problems=3))
 
 
 def test_events_without_a_label_are_no_faults() -> None:
-    assert build(found(takes(3), n_unmapped=99))
+    assert len(build(found(takes(3), n_unmapped=99))) == 36
 
 
 def test_label_that_params_do_not_name_is_an_error() -> None:
     with pytest.raises(DataError, match="labelled assault, which labels does not name"):
-        build(takes(3), labels=("theft", "normal"))
+        build(found(takes(3)), labels=("theft", "normal"))
 
 
-def test_normal_need_not_be_a_label() -> None:
-    assert build(takes(3), labels=("theft", "assault"))
-
-
-def test_take_on_both_sides_is_an_error_that_names_it() -> None:
-    torn = [clip("t1", "theft", "train", "CA"), clip("t1", "theft", "test", "CB")]
-    with pytest.raises(DataError, match="t1: clips of this take stand in test and train"):
-        build(takes(5) + torn)
-
-
-def test_label_missing_from_train_or_test_is_an_error() -> None:
-    with pytest.raises(DataError, match="train has no clip of damage; test has no clip of damage"):
-        build(takes(3), labels=(*LABELS, "damage"))
-    with pytest.raises(DataError, match=r"test has no clip of assault\. "):
-        build(takes(3) + takes(1, "test", ["theft", "normal"]))
-
-
-def test_label_missing_from_val_is_told() -> None:
-    clips = build(takes(2))
-    assert indexing.gaps(clips, LABELS, "val") == [f"val has no clip of {x}" for x in LABELS]
-
-
-def test_time_outside_of_spans_is_normal() -> None:
-    clips = [replace(clip, spans=(Span(3.0, 6.0, "theft"),)) for clip in takes(3, labels=["theft"])]
-    assert build(clips, labels=["theft", "normal"])
-    with pytest.raises(DataError, match="train has no clip of normal"):
-        build(takes(3, labels=["theft"]), labels=["theft", "normal"])
+def test_normal_need_not_be_a_label_and_ignored_is_none() -> None:
+    clips = [*takes(3), clip("fall", IGNORED)]
+    assert len(build(found(clips), labels=("theft", "assault"))) == 37
 
 
 def test_data_without_labels_are_indexed() -> None:
-    clips = [clip("t", "normal", split="")]
-    assert build(clips) == clips
+    clips = [clip("t", "normal", split=UNLABELLED)]
+    assert build(found(clips)) == clips
 
 
-def test_take_whose_cameras_differ_counts_as_abnormal() -> None:
-    """One camera may not see the event; the take goes where takes of the event go."""
-    mixed = [
-        clip(f"m{i}", label, camera=c)
-        for i in range(3)
-        for c, label in (("CA", "normal"), ("CB", "theft"))
-    ]
-    clips = build(mixed, labels=["theft"])
-    assert {clip.split for clip in clips} == {"train", "val", "test"}
+# --- what is told ---
 
 
-def test_report_counts() -> None:
-    given = found([*takes(3, labels=["theft"]), clip("u", "normal", "")], 1, 1)
-    report = indexing.report(given, build(given, labels=["theft"], max_left_out=0.5))
-    assert report == {
-        "clips": {
-            "train": {"theft": 2},
-            "val": {"theft": 2},
-            "test": {"theft": 2},
-            "unlabelled": {"unlabelled": 1},
-        },
-        "takes": {
-            "train": {"theft": 1},
-            "val": {"theft": 1},
-            "test": {"theft": 1},
-            "unlabelled": {"unlabelled": 1},
-        },
-        "cameras": {"CA": 4, "CB": 3},
-        "hours": pytest.approx(70 / 3600),
-        "left_out": 2,
-        "left_out_for_faults": 1,
-        "problems": [
-            {"place": "0.xml:3", "problem": "broken", "remedy": "Mend it"},
-            {"place": "0.xml:4", "problem": "fall", "remedy": "Map it"},
-        ],
+def examined(given: Found) -> Found:
+    return indexing.examined(given, LABELS)
+
+
+def test_doubts_stand_among_the_warnings_of_the_reader() -> None:
+    readers = Problem("b.mp4", "odd", "Look")
+    clips = [*takes(2), clip("t", "theft", "CA"), clip("t", "normal", "CB")]
+    warnings = examined(Found(clips, [], [], [readers])).warnings
+    assert [warning.place for warning in warnings] == ["t_CA.mp4", "b.mp4"]
+
+
+def test_json_counts_and_lists() -> None:
+    told: Any = indexing.as_json(examined(found([*takes(1), clip("a", "theft")], 1, 2)), LABELS)
+    assert (told["clips"], told["takes"], told["left_out"]) == (13, 7, 3)
+    assert told["left_out_for_faults"] == 1
+    assert told["problems"] == [{"place": "0.xml:3", "problem": "broken", "remedy": "Mend it"}]
+    assert [problem["place"] for problem in told["unmapped"]] == ["0.xml:4", "1.xml:4"]
+    assert told["warnings"] == []
+    assert told["views"]["theft"] == {"DYA": {"CA": 2, "CB": 1}, "SMA": {"CA": 1, "CB": 1}}
+
+
+def test_json_is_the_same_in_whatever_order_clips_were_found() -> None:
+    one, other = takes(3), takes(3)[::-1]
+    texts = {
+        json.dumps(indexing.as_json(examined(found(clips)), LABELS), sort_keys=True, indent=1)
+        for clips in (one, other)
     }
+    assert len(texts) == 1
+
+
+def test_html_names_the_folder_and_not_where_it_lies(tmp_path: Path) -> None:
+    root = tmp_path / "<b>shop"
+    root.mkdir()
+    page = indexing.as_html(examined(found(takes(1), 1)), LABELS, Material(root, tmp_path / "c"))
+    assert "<h1>&lt;b&gt;shop</h1>" in page
+    assert str(tmp_path) not in page
+    assert page.count("no picture: no such file") == 9
+
+
+def test_of_many_things_of_a_kind_the_first_are_told() -> None:
+    problems = found([], 23).problems
+    told = indexing.told(problems)
+    assert len(told) == 20 + 1
+    assert told[0] == "0.xml:3: broken. Mend it."
+    assert told[20] == "and 3 more such, which the report lists"
+    assert indexing.told(problems[:20]) == told[:20]
+    assert indexing.told([]) == []
 
 
 def test_summary_is_one_line() -> None:
-    given = found(takes(3), 1, 1)
-    assert indexing.summary(given, build(given)) == (
-        "18 clips of 9 takes (6 train, 6 val, 6 test); 2 left out"
-    )
+    assert indexing.summary(found(takes(3), 1, 1)) == "36 clips of 18 takes; 2 left out"

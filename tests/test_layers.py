@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import graphlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -21,14 +23,15 @@ from tests.imports import (
 LAYERS = {
     0: "errors skeleton landmarks clips events",
     1: (
-        "tracking scaling actors windows segmentation splits augmentation models training"
-        " inference evaluation drawing pose.quality"
+        "tracking scaling actors windows segmentation splits leaks copies probes census page"
+        " augmentation models training inference evaluation drawing pose.quality"
         " sample.body sample.acting sample.rendering sample.looks sample.shop sample.scenes"
         " sample.takes sample.annotation"
     ),
     2: (
         "console cluster video storage checkpoint params weights detector extraction rendering"
-        " running catalogue indexing datasets cvat pose sample"
+        " running catalogue indexing datasets cvat pose sample material safexml thumbnails finding"
+        " remembering unpacking zips"
     ),
     3: "cli __main__ live",
 }
@@ -40,10 +43,10 @@ VENDORS = {
     "av": "video",
     "distributed": "cluster",
     "safetensors": "checkpoint",
-    "lxml": "cvat",
+    "lxml": "safexml",
+    "jinja2": "page",
     "pydantic": "params",
     "typer": "cli",
-    "sklearn": "evaluation",
     "pyarrow": "storage",
 }
 #: Packages whose modules are alternatives to each other.
@@ -83,14 +86,19 @@ def test_alternatives_do_not_know_each_other(package: str) -> None:
         assert not known, f"{module} imports its sibling {known}"
 
 
+def test_statistics_are_asked_of_one_library_where_results_are_judged() -> None:
+    users = {m for m in package_modules() if "sklearn" in _vendors(m)}
+    assert users <= {"yololstm.evaluation", "yololstm.probes"}
+
+
 @pytest.mark.parametrize(("vendor", "owner"), VENDORS.items())
 def test_vendor_is_imported_in_one_module(vendor: str, owner: str) -> None:
-    users = {
-        module
-        for module in package_modules()
-        if vendor in {name.split(".")[0] for name in imports(file_of(module))}
-    }
+    users = {module for module in package_modules() if vendor in _vendors(module)}
     assert users == {f"yololstm.{owner}"}
+
+
+def _vendors(module: str) -> set[str]:
+    return {name.split(".")[0] for name in imports(file_of(module))}
 
 
 def test_only_stages_and_cli_read_params() -> None:
@@ -108,14 +116,26 @@ def test_stage_is_thin(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) <= MAX_STAGE_LINES
 
 
-@pytest.mark.parametrize("file", stage_files(), ids=lambda file: file.stem)
-def test_dvc_deps_are_the_import_closure(file: Path) -> None:
+def pipelines() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Where each stage is defined, the script it runs and its definition."""
+    for file in (ROOT / "dvc.yaml", ROOT / "crossvalidation" / "dvc.yaml"):
+        for name, stage in yaml.safe_load(file.read_text(encoding="utf-8"))["stages"].items():
+            definition = stage.get("do", stage)
+            script = next(word for word in definition["cmd"].split() if word.endswith(".py"))
+            yield f"{file.relative_to(ROOT)}: {name}", script, definition
+
+
+def test_every_stage_is_in_a_pipeline() -> None:
+    assert {script for _, script, _ in pipelines()} == {f"stages/{f.name}" for f in stage_files()}
+
+
+@pytest.mark.parametrize(("where", "script", "stage"), list(pipelines()))
+def test_dvc_deps_are_the_import_closure(where: str, script: str, stage: dict[str, Any]) -> None:
     """DVC does not follow Python imports (treeverse/dvc#9195): every file must be listed."""
-    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][file.stem]
     listed = {dep for dep in stage["deps"] if dep.endswith(".py")}
-    needed = {path.relative_to(ROOT).as_posix() for path in closure(file)}
+    needed = {path.relative_to(ROOT).as_posix() for path in closure(ROOT / script)}
     lines = "\n".join(f"      - {dep}" for dep in sorted(needed))
-    assert listed == needed, f"deps of {file.stem} in dvc.yaml should be:\n{lines}"
+    assert listed == needed, f"deps of {where} should be:\n{lines}"
 
 
 @pytest.mark.parametrize(

@@ -239,8 +239,12 @@ def clip(label: str, take: int, camera: int) -> Clip:
         width=WIDTH,
         height=HEIGHT,
         take=f"{label}{take}",
+        store="",
         camera=str(camera),
+        actors="",
         split="test",
+        annotation="",
+        annotation_sha256="",
         spans=(Span(0, 10, label),),
     )
 

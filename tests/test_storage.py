@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from yololstm import storage
-from yololstm.clips import Box, Clip, Span
+from yololstm.clips import UNLABELLED, UNUSED, Box, Clip, Span
 from yololstm.errors import AnnotationError, DataError, LandmarksError
 from yololstm.landmarks import Category, Landmarks, Source
 from yololstm.skeleton import FEATURES
@@ -86,6 +87,12 @@ def test_foreign_parquet_is_refused(tmp_path: Path) -> None:
         storage.read_landmarks(path)
 
 
+CLIP = Clip(
+    *("a", "a.mp4", "", 1, Fraction(3), 9, 64, 48),
+    *("take", "DYA", "CA", "M1", "train", "a.xml", ""),
+    spans=(),
+)
+
 finite = st.floats(0, 1e5, allow_nan=False).map(lambda value: round(value, 2))
 spans = st.builds(
     Span,
@@ -106,8 +113,12 @@ clips = st.builds(
     width=st.integers(1, 10**5),
     height=st.integers(1, 10**5),
     take=texts,
+    store=texts,
     camera=texts,
+    actors=texts,
     split=st.sampled_from(["train", "val", "test", ""]),
+    annotation=texts,
+    annotation_sha256=texts,
     spans=st.lists(spans, max_size=3).map(tuple),
 )
 
@@ -118,6 +129,41 @@ def test_index_round_trip(tmp_path_factory: pytest.TempPathFactory, found: list[
     path = tmp_path_factory.mktemp("index") / "index.csv"
     storage.write_index(path, found)
     assert storage.read_index(path) == found
+
+
+def test_splits_lie_over_the_index(tmp_path: Path) -> None:
+    index, splits = tmp_path / "index.csv", tmp_path / "splits.csv"
+    found = [replace(CLIP, clip_id=name) for name in "abcd"]
+    storage.write_index(index, found)
+    placed = [
+        replace(clip, split=split)
+        for clip, split in zip(found, ("test", UNUSED, UNLABELLED, "val"), strict=True)
+    ]
+    storage.write_splits(splits, reversed(placed))
+    assert storage.read_clips(index, splits) == placed
+    assert storage.read_index(index) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("clip_id,split\na,train\n", "names other clips"),
+        ("clip_id,split\na,train\nb,tset\n", "split 'tset'"),
+        ("clip_id,split\na,train\nb,train\na,test\n", "a clip stands twice"),
+        ("a,b\n", "columns"),
+        ("clip_id,split\na\n", "columns"),
+        ("", "cannot be read"),
+        (None, "cannot be read"),
+    ],
+)
+def test_splits_that_do_not_fit_are_refused(tmp_path: Path, text: str | None, problem: str) -> None:
+    index, splits = tmp_path / "index.csv", tmp_path / "splits.csv"
+    storage.write_index(index, [replace(CLIP, clip_id=name) for name in "ab"])
+    if text is not None:
+        splits.write_text(text)
+    with pytest.raises(DataError, match=problem) as raised:
+        storage.read_clips(index, splits)
+    assert "split stage" in raised.value.problem.remedy
 
 
 def test_foreign_index_is_refused(tmp_path: Path) -> None:
@@ -137,8 +183,7 @@ def test_absent_or_broken_files_are_named(tmp_path: Path) -> None:
 
 def test_broken_index_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "index.csv"
-    clip = Clip("a", "a.mp4", "", 1, Fraction(3), 9, 64, 48, "a", "CA", "train", ())
-    storage.write_index(path, [clip, clip])
+    storage.write_index(path, [CLIP, CLIP])
     path.write_text(path.read_text().replace(",3/1,", ",3/0,", 1))
     with pytest.raises(AnnotationError, match=r"index\.csv:2: unreadable clip"):
         storage.read_index(path)

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from yololstm import video
 from yololstm.errors import VideoError
@@ -26,13 +31,14 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
-def variable_rate(path: Path, times_ms: list[int]) -> None:
+def variable_rate(path: Path, times_ms: Sequence[int], **options: str) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.options = {name.replace("_", "-"): value for name, value in options.items()}
         stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         for time in times_ms:
-            frame = av.VideoFrame.from_ndarray(grey(100), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(grey(100 + time % 100), format="rgb24")
             frame.pts, frame.time_base = time, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -134,6 +140,101 @@ def test_clip_cut_without_encoding_anew_is_read(clip: Path, tmp_path: Path) -> N
     assert 0 < len(times) < 12
     assert video.probe(cut).n_frames == len(times)
     assert video.frame_times(cut) == pytest.approx(times, abs=1e-3)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize("times_ms", [range(0, 800, 33), [0, 33, 66, 500, 533, 2000, 2040, 2500]])
+def test_packets_tell_the_times_that_decoding_gives(
+    tmp_path: Path, suffix: str, times_ms: Sequence[int]
+) -> None:
+    """Packets are stored in order of decoding, which is another where frames look ahead."""
+    path = tmp_path / f"clip{suffix}"
+    variable_rate(path, times_ms, bf="3", b_adapt="0")
+    with av.open(str(path)) as container:
+        stored = [p.pts for p in container.demux(video=0) if p.pts is not None]
+    assert stored != sorted(stored)
+    times = [frame.time_s for frame in video.read(path)]
+    info, found = video.survey(path)
+    assert found.time_s == pytest.approx(times, abs=1e-9)
+    assert found.time_s == pytest.approx([ms / 1000 for ms in times_ms], abs=1e-3)
+    assert info.n_frames == len(times_ms)
+
+
+def test_survey_finds_what_probe_and_frame_times_find(clip: Path) -> None:
+    info, times = video.survey(clip)
+    assert info == video.probe(clip)
+    assert times.ticks.tolist() == [i * times.ticks[1] for i in range(12)]
+    assert times.ticks[1] * times.tick == Fraction(1, 3)
+    np.testing.assert_array_equal(times.time_s, video.frame_times(clip))
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [("mpeg4", ".mp4"), ("mpeg4", ".avi"), ("libx264", ".ts"), ("libvpx-vp9", ".mp4")],
+)
+def test_header_is_understood_whatever_the_codec(tmp_path: Path, codec: str, suffix: str) -> None:
+    path = tmp_path / f"clip{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(20):
+            frame = av.VideoFrame.from_ndarray(grey(10 * i), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    info = video.VideoInfo(Fraction(10), 20, 64, 48)
+    assert video.survey(path)[0] == info
+    assert replace(video.probe(path), n_frames=20) == info
+
+
+def test_size_is_that_of_the_decoded_picture(clip: Path) -> None:
+    """Which the header of the container may get wrong."""
+    assert video.probe(clip).width == 64
+    content = clip.read_bytes()
+    size = (64).to_bytes(2, "big") + (48).to_bytes(2, "big")
+    wrong = (80).to_bytes(2, "big") + (60).to_bytes(2, "big")
+    start = content.index(size, content.index(b"avc1", content.index(b"stsd")))
+    clip.write_bytes(content[:start] + wrong + content[start + 4 :])
+    assert next(video.read(clip)).image.shape == (48, 64, 3)
+    assert (video.probe(clip).width, video.probe(clip).height) == (64, 48)
+
+
+def test_words_in_another_encoding_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=3)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.metadata["title"] = "ABCDEFGH"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(grey(90), format="rgb24")))
+        container.mux(stream.encode(None))
+    content = path.read_bytes()
+    assert b"ABCDEFGH" in content
+    path.write_bytes(content.replace(b"ABCDEFGH", "절도절도".encode("cp949")))
+    assert video.probe(path).n_frames == 1
+
+
+def test_unknown_codec_is_named(clip: Path) -> None:
+    content = clip.read_bytes()
+    assert content.count(b"avc1\0\0\0\0") == 1
+    clip.write_bytes(content.replace(b"avc1\0\0\0\0", b"zzzz\0\0\0\0"))
+    with pytest.raises(VideoError, match="a format that is not known"):
+        video.probe(clip)
+
+
+@given(st.data())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_damage_is_read_or_refused(clip: Path, data: st.DataObject) -> None:
+    sound = clip.read_bytes()
+    content = bytearray(sound)
+    header = st.integers(content.index(b"moov"), content.index(b"mdat"))
+    for place in data.draw(st.lists(header, min_size=1, max_size=4)):
+        content[place] = data.draw(st.integers(0, 255))
+    damaged = clip.with_name("damaged.mp4")
+    damaged.write_bytes(content[: data.draw(st.integers(0, len(content)) | st.just(len(content)))])
+    with suppress(VideoError):
+        info, times = video.survey(damaged)
+        assert len(times.ticks) <= info.n_frames
+        assert (np.diff(times.ticks) >= 0).all()
+        assert info.fps > 0
 
 
 def test_absent_file_is_named(tmp_path: Path) -> None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import os
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from pathlib import PurePosixPath
+from typing import Final, TypeVar
 
-from yololstm import storage
 from yololstm.clips import NORMAL, Clip, Span
 from yololstm.errors import AnnotationError, DataError, Problem
-from yololstm.video import VideoInfo
+from yololstm.material import Facts, Material, VideoFacts
 
 Item = TypeVar("Item")
 OnItem = Callable[[], None]
+
+#: Letters of a name that may be anything.
+_SHOWN: Final = 40
+#: 29.97 and 30 frames a second are as good as the same.
+_SAME_RATE: Final = 0.01
 
 
 class UnmappedError(AnnotationError):
@@ -29,105 +34,174 @@ class Found:
     """clips: ordered by clip_id; their paths are relative to the data root.
 
     problems: a fault each, for which one file was left out; unmapped: clips left out for an event
-    that data.label_map does not name. Places are relative to the data root.
+    that data.label_map does not name; warnings: what is kept, but should be looked at. Places are
+    relative to the data root.
     """
 
     clips: list[Clip]
     problems: list[Problem]
     unmapped: list[Problem] = field(default_factory=list)
-
-
-def files(root: Path, suffixes: Collection[str]) -> list[PurePosixPath]:
-    """Files below ``root``, at any depth, with one of these suffixes in any case; sorted.
-
-    Links to folders are followed, each folder once. Hidden files, such as macOS leaves in its
-    zips, do not count. Raises DataError where there is no such folder, or where a name is not
-    Unicode, as when a Korean zip was unpacked without its encoding.
-    """
-    if not root.is_dir():
-        raise DataError(root, "no such folder", "Set data.root to where the data set is")
-    paths = sorted(
-        PurePosixPath(path.relative_to(root))
-        for path in _walk(root)
-        if path.suffix.lower() in suffixes and not path.name.startswith(".")
-    )
-    for path in paths:
-        if _is_undecodable(path):
-            shown = ascii(str(path))
-            raise DataError(shown, "its name is not UTF-8", "Unpack the zip with unzip -O cp949")
-    return paths
-
-
-def _is_undecodable(path: PurePosixPath) -> bool:
-    """Python keeps bytes that it cannot decode as lone surrogates."""
-    return any("\ud800" <= letter <= "\udfff" for letter in str(path))
-
-
-def _walk(root: Path) -> Iterator[Path]:
-    seen: set[str] = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
-        if (real := os.path.realpath(folder)) in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(folder, name) for name in names)
+    warnings: list[Problem] = field(default_factory=list)
 
 
 def collect(
-    make: Callable[[Item], Iterable[Clip]],
+    make: Callable[[Item], Iterable[Clip | Problem]],
     items: Iterable[Item],
-    root: Path,
     on_item: OnItem | None = None,
+    *,
+    problems: Iterable[Problem] = (),
 ) -> Found:
-    """Call ``make`` on every item, in threads; what its DataErrors leave out is listed.
+    """Call ``make`` on every item, in threads.
 
-    on_item: called after each item, in this thread.
+    It yields clips, and problems to warn of; a DataError of it leaves the item out, and is listed.
+    Clips that are the same byte for byte are warned of too.
+    on_item: called after each item, in this thread. problems: to be listed with the others, such as
+    Material.problems.
     """
-    found = Found([], [])
+    clips: list[Clip] = []
+    problems = list(problems)
+    unmapped: list[Problem] = []
+    warnings: list[Problem] = []
 
-    def outcome(item: Item) -> list[Clip] | DataError:
+    def outcome(item: Item) -> list[Clip | Problem] | DataError:
         try:
             return list(make(item))
         except DataError as error:
             return error
 
-    with ThreadPoolExecutor() as pool:
+    # Parsing XML, hashing and reading packets leave the interpreter to other threads; the rest does
+    # not, and more threads than cores get in each other's way.
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for result in pool.map(outcome, items):
             if isinstance(result, UnmappedError):
-                found.unmapped.append(_below(root, result.problem))
+                unmapped.append(result.problem)
             elif isinstance(result, DataError):
-                found.problems.append(_below(root, result.problem))
+                problems.append(result.problem)
             else:
-                found.clips.extend(result)
+                clips.extend(made for made in result if isinstance(made, Clip))
+                warnings.extend(made for made in result if isinstance(made, Problem))
             if on_item is not None:
                 on_item()
-    return Found(_with_unique_ids(found.clips), sorted(found.problems), sorted(found.unmapped))
+    warnings.extend(_copies(clips))
+    return Found(_with_unique_ids(clips), *map(sorted, (problems, unmapped, warnings)))
+
+
+# --- files ---
+
+
+@dataclass(frozen=True)
+class Namesakes:
+    """The videos and the annotations of one name, wherever they lie."""
+
+    videos: tuple[PurePosixPath, ...]
+    annotations: tuple[PurePosixPath, ...]
+
+    def pair(self) -> tuple[PurePosixPath, PurePosixPath]:
+        """The video and its annotation.
+
+        Raises AnnotationError where one lacks, or where nothing says which belongs to which.
+        """
+        for paths, lacking, others in (
+            (self.videos, "video (.mp4)", self.annotations),
+            (self.annotations, "annotation (.xml)", self.videos),
+        ):
+            if not paths:
+                remedy = "Fetch the part of the download that holds it, or take this file out"
+                raise AnnotationError(str(others[0]), f"there is no {lacking} of its name", remedy)
+            if len(paths) > 1:
+                problem = f"the same name stands again in {paths[1].parent}"
+                raise AnnotationError(str(paths[0]), problem, "Keep one of the two")
+        return self.videos[0], self.annotations[0]
+
+
+def by_name(paths: Iterable[PurePosixPath]) -> list[Namesakes]:
+    """Files sorted by name, whatever its case. Annotations are .xml."""
+    groups: dict[str, list[PurePosixPath]] = defaultdict(list)
+    for path in paths:
+        groups[path.stem.casefold()].append(path)
+    return [namesakes(group) for _, group in sorted(groups.items())]
+
+
+def namesakes(paths: Iterable[PurePosixPath]) -> Namesakes:
+    videos: list[PurePosixPath] = []
+    annotations: list[PurePosixPath] = []
+    for path in paths:
+        (annotations if path.suffix.lower() == ".xml" else videos).append(path)
+    return Namesakes(tuple(videos), tuple(annotations))
+
+
+def without_copies(material: Material, files: Namesakes) -> Namesakes:
+    """One of those that are the same byte for byte, rather unpacked than in a zip."""
+    return Namesakes(_distinct(material, files.videos), _distinct(material, files.annotations))
+
+
+def _distinct(material: Material, paths: tuple[PurePosixPath, ...]) -> tuple[PurePosixPath, ...]:
+    if len(paths) < 2:
+        return paths
+    first: dict[str, PurePosixPath] = {}
+    for path in sorted(paths, key=lambda path: (is_packed(path), path)):
+        first.setdefault(material.facts(path).sha256, path)
+    return tuple(first.values())
+
+
+def is_packed(path: PurePosixPath) -> bool:
+    """Whether it is a member of a zip."""
+    return any(folder.suffix.lower() == ".zip" for folder in path.parents)
+
+
+# --- events ---
+
+
+def label_of(event: str, place: str, known: Collection[str], label_map: Mapping[str, str]) -> str:
+    """The label that data.label_map gives an event.
+
+    place: for errors to name; known: events of this data set that it may leave out.
+    Raises UnmappedError for such an event, AnnotationError for one that nobody knows.
+    """
+    if event in label_map:
+        return label_map[event]
+    shown = event[:_SHOWN]
+    if event in known:
+        problem = f"data.label_map has no label for the event {shown!r}"
+        raise UnmappedError(place, problem, f"Add {shown}: <label> to data.label_map to use it")
+    events = sorted({*known, *label_map})
+    near = difflib.get_close_matches(shown, events, n=1, cutoff=0.5)
+    nearest = f"the nearest known is {near[0]}" if near else f"known are {', '.join(events)}"
+    remedy = f"Correct it, or add it to data.label_map; {nearest}"
+    raise AnnotationError(place, f"unknown event {shown!r}", remedy)
+
+
+# --- clips ---
 
 
 def video_clip(
-    root: Path,
     path: PurePosixPath,
-    info: VideoInfo,
+    facts: VideoFacts,
     *,
     take: str,
-    camera: str,
+    store: str = "",
+    camera: str = "",
+    actors: str = "",
     split: str,
+    annotation: tuple[PurePosixPath, Facts] | None = None,
     spans: tuple[Span, ...],
 ) -> Clip:
-    file = root / path
     return Clip(
         clip_id=path.stem,
         path=str(path),
-        sha256=storage.sha256(file),
-        bytes=file.stat().st_size,
-        fps=info.fps,
-        n_frames=info.n_frames,
-        width=info.width,
-        height=info.height,
+        sha256=facts.sha256,
+        bytes=facts.bytes,
+        fps=facts.info.fps,
+        n_frames=facts.info.n_frames,
+        width=facts.info.width,
+        height=facts.info.height,
         take=take,
+        store=store,
         camera=camera,
+        actors=actors,
         split=split,
+        annotation=str(annotation[0]) if annotation else "",
+        annotation_sha256=annotation[1].sha256 if annotation else "",
         spans=spans,
     )
 
@@ -137,9 +211,27 @@ def whole_clip(label: str, duration_s: float) -> tuple[Span, ...]:
     return () if label == NORMAL else (Span(0.0, duration_s, label),)
 
 
-def _below(root: Path, problem: Problem) -> Problem:
-    """The same problem, placed relative to the data root, which differs from machine to machine."""
-    return replace(problem, place=problem.place.removeprefix(f"{root}{os.sep}"))
+def unusual_rates(clips: Collection[Clip]) -> Iterator[Problem]:
+    """Clips whose frame rate is not that of most clips."""
+    rates = Counter(clip.fps for clip in clips)
+    if len(rates) < 2:
+        return
+    usual = max(rates, key=lambda fps: (rates[fps], fps))
+    for clip in clips:
+        if abs(clip.fps / usual - 1) > _SAME_RATE:
+            problem = (
+                f"{float(clip.fps):.4g} frames a second, but most clips have {float(usual):.4g}"
+            )
+            yield Problem(clip.path, problem, "See that it is the original video")
+
+
+def _copies(clips: Iterable[Clip]) -> Iterator[Problem]:
+    """Each clip but the first of those that are the same byte for byte."""
+    first: dict[str, str] = {}
+    for clip in sorted(clips, key=lambda clip: clip.path):
+        if (other := first.setdefault(clip.sha256, clip.path)) != clip.path:
+            remedy = "Take one of the two out, or both may come to stand in train and test"
+            yield Problem(clip.path, f"byte for byte the same as {other}", remedy)
 
 
 def _with_unique_ids(clips: list[Clip]) -> list[Clip]:

@@ -8,9 +8,13 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 NORMAL: Final = "normal"
+IGNORED: Final = "ignored"
+"""The label of an event that is neither learned nor taken for normal."""
 SPLITS: Final = ("train", "val", "test")
 UNLABELLED: Final = ""
 """The split of a clip that nobody has labelled: its landmarks are made, and no more."""
+UNUSED: Final = "unused"
+"""The split of a labelled clip that is set aside, so that train and test stay apart."""
 
 
 class Box(NamedTuple):
@@ -40,8 +44,12 @@ class Span:
 class Clip:
     """One labelled video file, or one clip's rows of a landmarks CSV.
 
-    path: POSIX, relative to the data root; rows of a CSV are named by an RFC 7111 fragment,
-    ``train/walk.csv#row=2-89`` (row 1 is the header). n_frames comes from the header of the file.
+    path: POSIX, relative to the data root; a file in a zip is named as if the zip were a folder,
+    ``TS_12.zip/a.mp4``, and rows of a CSV by an RFC 7111 fragment, ``walk.csv#row=2-89`` (row 1 is
+    the header). n_frames comes from the header of the file.
+    store, camera, actors: as the data set names them, empty where it does not.
+    split: in the index where the data set puts the clip; storage.read_clips has the one in use.
+    annotation: the file that labels the clip, relative to the root; empty where there is none.
     """
 
     clip_id: str
@@ -53,8 +61,12 @@ class Clip:
     width: int
     height: int
     take: str
+    store: str
     camera: str
+    actors: str
     split: str
+    annotation: str
+    annotation_sha256: str
     spans: tuple[Span, ...]
 
     @property
@@ -63,12 +75,13 @@ class Clip:
 
     @property
     def label(self) -> str:
-        """What the clip as a whole is: the label of its longest abnormal span, else normal."""
+        """What the clip as a whole is; see main_label."""
         return main_label(self.spans)
 
 
 def main_label(spans: Sequence[Span]) -> str:
-    abnormal = [span for span in spans if span.label != NORMAL]
-    if not abnormal:
-        return NORMAL
-    return max(abnormal, key=lambda span: span.end_s - span.start_s).label
+    """The label of the longest abnormal span; without one ignored, if anything is, else normal."""
+    abnormal = [span for span in spans if span.label not in (NORMAL, IGNORED)]
+    if abnormal:
+        return max(abnormal, key=lambda span: span.end_s - span.start_s).label
+    return IGNORED if any(span.label == IGNORED for span in spans) else NORMAL

@@ -1,177 +1,232 @@
 """CVAT 1.1 annotations of video, as AI-Hub's shop data sets come with.
 
     <annotations>
-      <meta> <task> <original_size> <width>1920</width> <height>1080</height> ...
+      <meta> <task> <size>180</size> <original_size> <width>1920</width> <height>1080</height> ...
       <track label="theft_start"> <box frame="57" outside="0" xtl= ytl= xbr= ybr= /> ...
       <track label="Left hand"> <points frame="57" outside="0" points="812.4,301.0" /> ...
 
 Source: docs.cvat.ai, "CVAT for video". Coordinates are pixels of the original size, frames count
-from 0. The file is not trusted: no entity, DTD or address in it is followed.
+from 0.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, NoReturn
 
-from lxml import etree
+import numpy as np
+from numpy.typing import NDArray
 
-from yololstm.clips import Box
+from yololstm import safexml
 from yololstm.errors import AnnotationError
+from yololstm.safexml import Element, XPath
 
-Point: TypeAlias = tuple[float, float]
-
-_MAX_FRAME: Final = 10_000_000
+_MAX_DIGITS: Final = 7
 _MAX_PIXEL: Final = 1e6
+_MAX_TRACKS: Final = 5000
+_FRAMES: Final = XPath("track/*/@frame", smart_strings=False)
+_SIDES: Final = ("xtl", "ytl", "xbr", "ybr")
 _GET_AGAIN: Final = "Mend that line, or fetch the file again"
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Where a track is in one frame. One that CVAT calls "outside" is not there: no shape."""
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """Where a thing is, in order of time. What CVAT calls "outside" is not there: no shape."""
 
-    frame: int
-    line: int
-    """Of the file, to complain about."""
-    at: Box | Point
+    frame: NDArray[np.int64]
+    """(N,)"""
+    line: NDArray[np.int64]
+    """(N,) of the file, to complain about."""
+    at: NDArray[np.float64]
+    """(N, 4) sides x0, y0, x1, y1 of boxes, or (N, 2) points."""
+    appearance: NDArray[np.int64]
+    """(N,) grows whenever the thing comes back from outside."""
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def first(self) -> NDArray[np.intp]:
+        """Places of the first shape of each appearance."""
+        return np.flatnonzero(np.diff(self.appearance, prepend=-1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Track:
-    """One thing over time.
-
-    label: in lower case, with single spaces. appearances: runs of shapes, in order of time; a track
-    that goes outside and comes back has several.
-    """
+    """One thing over time."""
 
     label: str
+    """In lower case, with single spaces."""
     line: int
-    appearances: tuple[tuple[Shape, ...], ...]
+    _element: Element
+    _tag: str
+    _path: str
+
+    def shapes(self) -> Shapes:
+        """Read when asked for, because keypoints have thousands.
+
+        Raises AnnotationError, with the line, where one is impossible.
+        """
+        return _shapes(self._element.findall(self._tag), self._path)
 
 
 @dataclass(frozen=True)
+class Stated:
+    """What a file says of the video that it is about."""
+
+    value: tuple[int, ...]
+    line: int
+
+
+@dataclass(frozen=True, eq=False)
 class Annotation:
-    path: Path
-    size: tuple[int, int] | None
-    """Width and height of the frames that were annotated, where the file says."""
+    path: str
+    """For errors to name."""
+    n_frames: Stated | None
+    size: Stated | None
+    """Width and height of the frames that were annotated."""
     boxes: tuple[Track, ...]
     points: tuple[Track, ...]
+    _root: Element
+
+    def may_reach(self, frame: int) -> bool:
+        """False where no shape is at that frame or later. Costs a fifth of reading all shapes."""
+        texts = set(_FRAMES(self._root))
+        return bool(texts) and not (_are_naturals(texts) and max(map(int, texts)) < frame)
 
 
-def read(path: Path) -> Annotation:
-    """Raises AnnotationError, with the line, where the file is not such an annotation."""
-    root = _root(path)
-    tracks = root.findall("track")
+def read(content: bytes, path: str) -> Annotation:
+    """path: of the file, for errors to name.
+
+    Raises AnnotationError, with the line, where it is not such an annotation.
+    """
+    root = safexml.parse(content, path)
+    if root.tag != "annotations":
+        problem = f"its root is <{str(root.tag)[:40]}>, not <annotations> of CVAT 1.1 video"
+        remedy = "Is it of another data set? AI-Hub 171, outdoors, is data.kind aihub_outdoor"
+        raise AnnotationError(f"{path}:{root.sourceline}", problem, remedy)
+    if len(root) > _MAX_TRACKS:
+        _refuse(path, root.sourceline, f"{len(root)} tracks, more than {_MAX_TRACKS}")
     return Annotation(
         path,
-        _original_size(root, path),
-        tuple(_track(track, "box", _box, path) for track in tracks if _holds(track, "box")),
-        tuple(_track(track, "points", _point, path) for track in tracks if _holds(track, "points")),
+        _n_frames(root, path),
+        _size(root, path),
+        boxes=tuple(_tracks(root, "box", path)),
+        points=tuple(_tracks(root, "points", path)),
+        _root=root,
     )
 
 
-def _root(path: Path) -> etree._Element:
-    parser = etree.XMLParser(
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
-    try:
-        root = etree.fromstring(path.read_bytes(), parser)
-    except OSError as error:
-        raise AnnotationError(path, f"cannot be read ({error.strerror})", _GET_AGAIN) from error
-    except etree.XMLSyntaxError as error:
-        raise AnnotationError(
-            f"{path}:{error.lineno or 1}", f"not XML ({error.msg})", "Fetch the file again"
-        ) from error
-    if root.getroottree().docinfo.internalDTD is not None:
-        _refuse(path, 1, "it declares a document type, which no annotation needs")
-    if root.tag != "annotations":
-        problem = f"its root is <{root.tag!s}>, not <annotations> of CVAT 1.1 video"
-        remedy = "Only AI-Hub 71550 and 71549 are read; the outdoor set 171 is of another format"
-        raise AnnotationError(f"{path}:{root.sourceline}", problem, remedy)
-    return root
+# --- what is stated of the video ---
 
 
-def _original_size(root: etree._Element, path: Path) -> tuple[int, int] | None:
-    element = root.find("meta/task/original_size")
+def _n_frames(root: Element, path: str) -> Stated | None:
+    """Of a task its size, or else what its first and last frame say, both included."""
+    if size := _number(root, "size", path):
+        return size
+    start, stop = (_number(root, name, path) for name in ("start_frame", "stop_frame"))
+    if start is None or stop is None:
+        return None
+    if stop.value < start.value:
+        _refuse(path, stop.line, f"stop_frame {stop.value[0]} is before start_frame")
+    return Stated((stop.value[0] - start.value[0] + 1,), stop.line)
+
+
+def _size(root: Element, path: str) -> Stated | None:
+    width, height = (_number(root, f"original_size/{name}", path) for name in ("width", "height"))
+    if width is None or height is None:
+        return None
+    if not (width.value[0] and height.value[0]):
+        _refuse(path, width.line, "original_size is 0")
+    return Stated(width.value + height.value, width.line)
+
+
+def _number(root: Element, name: str, path: str) -> Stated | None:
+    """The first element of that name in what describes the task, or the job; if there is one."""
+    element = root.find(f"meta/*/{name}")
     if element is None:
         return None
-    width, height = (element.findtext(name, "").strip() for name in ("width", "height"))
-    if not (_is_natural(width) and _is_natural(height)) or "0" in (width, height):
-        _refuse(path, element.sourceline, f"original_size is {width!r} x {height!r}")
-    return int(width), int(height)
+    text = (element.text or "").strip()
+    if not _are_naturals({text}):
+        _refuse(path, element.sourceline, f"{name} is {text[:20]!r}, not a whole number")
+    return Stated((int(text),), element.sourceline or 0)
 
 
-def _is_natural(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 6
+# --- tracks ---
 
 
-def _holds(track: etree._Element, tag: str) -> bool:
-    return track.find(tag) is not None
+def _tracks(root: Element, tag: str, path: str) -> Iterator[Track]:
+    """Those that have shapes of that tag."""
+    for element in root.iterfind("track"):
+        if element.find(tag) is not None:
+            label = element.get("label")
+            line = element.sourceline or 0
+            if label is None:
+                _refuse(path, line, "a track has no label")
+            yield Track(" ".join(label.lower().split()), line, element, tag, path)
 
 
-def _track(
-    track: etree._Element,
-    tag: str,
-    read_at: Callable[[etree._Element, Path], Box | Point],
-    path: Path,
-) -> Track:
-    label = track.get("label")
-    if label is None:
-        _refuse(path, track.sourceline, "a track has no label")
-    shapes = sorted(
-        ((_frame(e, path), e.get("outside") == "1", e) for e in track.iterfind(tag)),
-        key=lambda shape: shape[0],
+def _shapes(elements: Sequence[Element], path: str) -> Shapes:
+    frame = _frames(elements, path)
+    order = np.argsort(frame, kind="stable")
+    outside = np.array([element.get("outside") == "1" for element in elements])[order]
+    rows = order[~outside]
+    return Shapes(
+        frame[rows],
+        np.array([element.sourceline or 0 for element in elements])[rows],
+        _places(elements, path)[rows],
+        np.cumsum(outside)[~outside],
     )
-    appearances: list[list[Shape]] = [[]]
-    for frame, outside, element in shapes:
-        if outside:
-            appearances.append([])
-        else:
-            shape = Shape(frame, element.sourceline or 0, read_at(element, path))
-            appearances[-1].append(shape)
-    runs = tuple(tuple(run) for run in appearances if run)
-    return Track(" ".join(label.lower().split()), track.sourceline or 0, runs)
 
 
-def _frame(element: etree._Element, path: Path) -> int:
-    text = element.get("frame", "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 8 and int(text) <= _MAX_FRAME):
-        _refuse(path, element.sourceline, f"frame is {text[:20]!r}, not 0 to {_MAX_FRAME}")
-    return int(text)
+def _frames(elements: Sequence[Element], path: str) -> NDArray[np.int64]:
+    texts = [element.get("frame", "") for element in elements]
+    if not _are_naturals(set(texts)):
+        bad = next(i for i, text in enumerate(texts) if not _are_naturals({text}))
+        problem = (
+            f"frame is {texts[bad][:20]!r}, not a whole number of at most {_MAX_DIGITS} digits"
+        )
+        _refuse(path, elements[bad].sourceline, problem)
+    return np.array(list(map(int, texts)), dtype=np.int64)
 
 
-def _box(element: etree._Element, path: Path) -> Box:
-    sides = [element.get(name, "") for name in ("xtl", "ytl", "xbr", "ybr")]
-    return Box(*_numbers(sides, element, path))
+def _are_naturals(texts: Collection[str]) -> bool:
+    together = "".join(texts)
+    return (
+        together.isascii()
+        and together.isdigit()
+        and all(texts)
+        and max(map(len, texts)) <= _MAX_DIGITS
+    )
 
 
-def _point(element: etree._Element, path: Path) -> Point:
-    parts = element.get("points", "").split(",")
-    if len(parts) != 2:
-        _refuse(path, element.sourceline, f"points is {','.join(parts)[:40]!r}, not one x,y")
-    x, y = _numbers(parts, element, path)
-    return x, y
+def _places(elements: Sequence[Element], path: str) -> NDArray[np.float64]:
+    """(N, 4) of boxes, (N, 2) of points."""
+    if elements[0].tag == "box":
+        width = 4
+        texts = [",".join([element.get(side, "") for side in _SIDES]) for element in elements]
+    else:
+        width = 2
+        texts = [element.get("points", "") for element in elements]
+    places = _coordinates(texts, width)
+    if places is None:
+        bad = next(i for i, text in enumerate(texts) if _coordinates([text], width) is None)
+        problem = f"{elements[bad].tag!s} {texts[bad][:40]!r} is no place in an image"
+        _refuse(path, elements[bad].sourceline, problem)
+    return places
 
 
-def _numbers(texts: Sequence[str], element: etree._Element, path: Path) -> list[float]:
+def _coordinates(texts: Sequence[str], width: int) -> NDArray[np.float64] | None:
+    """(N, width), or None where one of the texts is no such row of numbers."""
+    if {text.count(",") for text in texts} != {width - 1}:
+        return None
     try:
-        numbers = [float(text) for text in texts]
+        numbers = np.array(list(map(float, ",".join(texts).split(","))))
     except ValueError:
-        numbers = [math.nan]
-    for number in numbers:
-        if not -_MAX_PIXEL < number < _MAX_PIXEL:  # nor is NaN
-            shown = ", ".join(repr(text[:20]) for text in texts)
-            _refuse(path, element.sourceline, f"coordinates {shown} are no place in an image")
-    return numbers
+        return None
+    is_sound = (np.abs(numbers) < _MAX_PIXEL).all()  # nor is NaN
+    return numbers.reshape(-1, width) if is_sound else None
 
 
-def _refuse(path: Path, line: int | None, problem: str) -> NoReturn:
+def _refuse(path: str, line: int | None, problem: str) -> NoReturn:
     raise AnnotationError(f"{path}:{line or 1}", problem, _GET_AGAIN)

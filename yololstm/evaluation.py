@@ -5,7 +5,7 @@ Labels are indices 0..C-1; -1 as a prediction stands for "none of them".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -132,6 +132,27 @@ def name_clip(
     score[normal] = -1
     best = int(score.argmax())
     return best if score[best] >= min_probability else normal
+
+
+def spread(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What several runs, such as folds, have in common: of every number its mean, its standard
+    deviation (n - 1; 0 for a single run) and its values, in the shape of one run's metrics.
+
+    Numbers that are not in every run are left out. Raises EmptyError without any run.
+    """
+    if not runs:
+        raise EmptyError("spread", "no metrics to gather", "Run the stages that make them")
+    shared: dict[str, Any] = {}
+    for name, value in runs[0].items():
+        values = [run.get(name) for run in runs]
+        if isinstance(value, Mapping):
+            shared[name] = spread([v for v in values if isinstance(v, Mapping)])
+            continue
+        numbers = [v for v in values if isinstance(v, int | float)]
+        if len(numbers) == len(runs):
+            deviation = float(np.std(numbers, ddof=1)) if len(numbers) > 1 else 0.0
+            shared[name] = {"mean": float(np.mean(numbers)), "std": deviation, "values": numbers}
+    return shared
 
 
 def pr_curves(

@@ -24,12 +24,12 @@ from yololstm.detector import Detections, Detector
 from yololstm.errors import (
     DataError,
     EmptyError,
-    LandmarksError,
     Problem,
     VideoError,
     YololstmError,
 )
 from yololstm.landmarks import Category, Landmarks, Source
+from yololstm.material import Material
 from yololstm.pose import open_backend, quality
 from yololstm.skeleton import N_JOINTS
 from yololstm.storage import sha256, write_landmarks
@@ -160,11 +160,12 @@ class Job:
     """One clip to extract; what a process needs to know."""
 
     clip: Clip
-    root: Path
+    material: Material
     out: Path
     """The file to write, .parquet or .csv."""
     kind: str
-    settings: ExtractionSettings
+    settings: ExtractionSettings | None
+    """None: nothing is looked for in the video, the data set's own keypoints are taken."""
 
 
 @dataclass(frozen=True)
@@ -188,15 +189,13 @@ def extract_clip(job: Job) -> Outcome:
 
     Each process loads its models once, for all clips that it is given.
     """
-    own = _reader(job.kind).landmarks(job.root, job.clip)
-    if job.kind == "landmarks_csv":
-        if own is None:
-            raise LandmarksError(job.clip.path, "no landmarks", "Run the index stage again")
-        landmarks, truth = own, None
+    own = _reader(job.kind).landmarks(job.material, job.clip)
+    if job.settings is None:
+        landmarks, truth = _nobody(job.clip) if own is None else own, None
     else:
-        path = job.root / job.clip.path
-        _check_unchanged(path, job.clip)
-        landmarks, truth = _extractor(job.settings).extract(path), own
+        with job.material.local(job.clip.path) as path:
+            _check_unchanged(path, job.clip)
+            landmarks, truth = _extractor(job.settings).extract(path), own
     write_landmarks(job.out, landmarks)
     people = landmarks.persons()
     return Outcome(
@@ -207,6 +206,12 @@ def extract_clip(job: Job) -> Outcome:
         tracks=len(np.unique(people.track)),
         agreement=None if truth is None else quality.agreement(landmarks, truth),
     )
+
+
+def _nobody(clip: Clip) -> Landmarks:
+    """Of a clip without keypoints."""
+    source = Source(clip.width, clip.height, clip.fps, clip.n_frames, "no keypoints")
+    return Landmarks.empty(source)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from yololstm.clips import NORMAL
+from yololstm.clips import IGNORED, NORMAL
 from yololstm.errors import ParamsError
 from yololstm.windows import WindowSpec
 
@@ -27,9 +27,12 @@ class _Section(BaseModel):
 
 
 class Data(_Section):
-    kind: Literal["aihub", "folder", "landmarks_csv"]
+    kind: Literal["aihub", "aihub_outdoor", "folder", "landmarks_csv"]
     root: str
     label_map: dict[str, str]
+    split: Literal["take", "store", "camera"]
+    held_out: str
+    official: bool
     val_share: Share
     test_share: Share
     seed: Natural
@@ -59,6 +62,7 @@ class Detector(_Section):
 
 
 class Extract(_Section):
+    source: Literal["video", "annotations"]
     backend: Literal["mediapipe"]
     fps: PositiveFloat | None
     format: Literal["parquet", "csv"]
@@ -66,6 +70,12 @@ class Extract(_Section):
     imgsz: Annotated[int, Field(ge=32, multiple_of=32)]
     min_confidence: Share
     workers: Natural
+
+
+class Leaks(_Section):
+    near: Share
+    near_share: Share
+    max_probe: Share
 
 
 class Segment(_Section):
@@ -122,6 +132,7 @@ class Params(_Section):
     detector: Detector
     extract: Extract
     segment: Segment
+    leaks: Leaks
     train: Train
     evaluate: Evaluate
     render: Render
@@ -130,7 +141,9 @@ class Params(_Section):
     def _labels_agree(self) -> Params:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels: a label stands twice")
-        unknown = set(self.data.label_map.values()) - {*self.labels, NORMAL}
+        if IGNORED in self.labels:
+            raise ValueError(f"labels: {IGNORED} is for events that are no label")
+        unknown = set(self.data.label_map.values()) - {*self.labels, NORMAL, IGNORED}
         if unknown:
             raise ValueError(f"data.label_map: {sorted(unknown)} not among labels")
         return self

@@ -10,6 +10,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -19,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from yololstm.clips import Box, Clip, Span
+from yololstm.clips import SPLITS, UNLABELLED, UNUSED, Box, Clip, Span
 from yololstm.errors import AnnotationError, DataError, LandmarksError
 from yololstm.landmarks import Category, Landmarks, Source
 from yololstm.skeleton import FEATURES, JOINTS, N_JOINTS
@@ -36,6 +37,7 @@ LANDMARKS_COLUMNS: Final = (
     *_CONFIDENCES,
 )
 _INDEX_COLUMNS: Final = tuple(Clip.__dataclass_fields__)
+_SPLITS_COLUMNS: Final = ("clip_id", "split")
 
 
 @contextmanager
@@ -154,8 +156,12 @@ def _clip_from_row(row: Mapping[str, str], place: str) -> Clip:
             width=int(row["width"]),
             height=int(row["height"]),
             take=row["take"],
+            store=row["store"],
             camera=row["camera"],
+            actors=row["actors"],
             split=row["split"],
+            annotation=row["annotation"],
+            annotation_sha256=row["annotation_sha256"],
             spans=spans,
         )
     except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
@@ -167,6 +173,37 @@ def _clip_from_row(row: Mapping[str, str], place: str) -> Clip:
 def _span_from_json(value: Mapping[str, Any]) -> Span:
     box = Box(*map(float, value["box"])) if "box" in value else None
     return Span(float(value["start_s"]), float(value["end_s"]), str(value["label"]), box)
+
+
+def write_splits(path: Path, clips: Iterable[Clip]) -> None:
+    write_rows(path, _SPLITS_COLUMNS, ((clip.clip_id, clip.split) for clip in clips))
+
+
+def read_clips(index: Path, splits: Path) -> list[Clip]:
+    """The clips of an index, each in the split that ``splits`` gives it.
+
+    Raises DataError where the two do not name the same clips.
+    """
+    clips = read_index(index)
+    split_of = _read_splits(splits)
+    if set(split_of) != {clip.clip_id for clip in clips}:
+        raise DataError(splits, f"names other clips than {index}", "Run the split stage again")
+    return [replace(clip, split=split_of[clip.clip_id]) for clip in clips]
+
+
+def _read_splits(path: Path) -> dict[str, str]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        if tuple(header) != _SPLITS_COLUMNS or any(len(row) != 2 for row in rows):
+            raise ValueError(f"columns {header}")
+        if unknown := {split for _, split in rows} - {*SPLITS, UNUSED, UNLABELLED}:
+            raise ValueError(f"split {min(unknown)!r}")
+        if len(split_of := dict(rows)) < len(rows):
+            raise ValueError("a clip stands twice")
+        return split_of
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(path, f"cannot be read ({error})", "Run the split stage") from error
 
 
 # --- landmarks ---

@@ -5,15 +5,17 @@ Images are (H, W, 3) uint8, RGB.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.index import IndexEntries
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -23,6 +25,12 @@ Image = NDArray[np.uint8]
 
 # In ticks. Many containers round time stamps to whole milliseconds.
 _EARLY = 0.1
+
+#: Codecs whose parameters, which stand in the container's header, tell the size of the picture.
+_SIZE_IN_HEADER = frozenset({"h264", "hevc", "mpeg4"})
+
+LIBRARY = f"av {av.__version__}"
+"""Another one may find other times in the same file."""
 
 SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".ts"})
 
@@ -45,32 +53,47 @@ class Frame:
     image: Image
 
 
+@dataclass(frozen=True, eq=False)
+class FrameTimes:
+    """When each frame is shown."""
+
+    ticks: NDArray[np.int64]
+    """(n_frames,) ascending from 0."""
+    tick: Fraction
+    """Seconds."""
+
+    @property
+    def time_s(self) -> NDArray[np.float64]:
+        return self.ticks * np.float64(self.tick)
+
+
 def probe(path: Path) -> VideoInfo:
     """Raises VideoError where the file is absent, empty, not a video, or cut short."""
-    with _opened(path) as (container, stream):
-        fps = stream.average_rate or stream.guessed_rate
-        if not fps or not stream.width or not stream.height:
-            raise _broken(path, "its header names no frame rate or size")
-        _check_complete(path, stream)
-        # An edit list can leave packets in the file that are never shown: a clip cut without
-        # encoding it anew has them before its first key frame.
-        hidden = sum(entry.is_discard for entry in stream.index_entries)
-        n_frames = stream.frames - hidden or _count_by_duration(container, stream, Fraction(fps))
-        return VideoInfo(Fraction(fps), n_frames, stream.width, stream.height)
+    with _opened_unread(path) as (container, stream):
+        return _info(path, container, stream)
 
 
 def frame_times(path: Path) -> NDArray[np.float64]:
     """(n_frames,) presentation times in seconds from 0, read from the packets without decoding."""
-    with _opened(path) as (container, stream):
+    return survey(path)[1].time_s
+
+
+def survey(path: Path) -> tuple[VideoInfo, FrameTimes]:
+    """What ``probe`` finds, but with frames that were counted, and when each of them is shown.
+
+    All packets are read, because an index says when they are decoded, not when they are shown; none
+    is decoded. Raises VideoError as ``probe`` does.
+    """
+    with _opened_unread(path) as (container, stream):
+        info = _info(path, container, stream)
         try:
-            packets = (p for p in container.demux(stream) if not p.is_discard)
-            pts = sorted(p.pts for p in packets if p.pts is not None)
+            shown = [p.pts for p in container.demux(stream) if p.size and not p.is_discard]
         except av.FFmpegError as error:
-            raise _broken(path, f"its packets cannot be read ({error})") from error
-        if not pts or stream.time_base is None:
+            raise _broken(path, f"its packets cannot be read ({error.strerror})") from error
+        pts = np.array(sorted(at for at in shown if at is not None), dtype=np.int64)
+        if not len(pts) or not stream.time_base:
             raise _broken(path, "it holds no frame")
-        times = np.array(pts, dtype=np.float64) - pts[0]
-        return times * float(stream.time_base)
+        return replace(info, n_frames=len(shown)), FrameTimes(pts - pts[0], stream.time_base)
 
 
 def read(path: Path, fps: float | None = None) -> Iterator[Frame]:
@@ -92,7 +115,7 @@ def read(path: Path, fps: float | None = None) -> Iterator[Frame]:
             yield Frame(index, time_s, image)
         if index < 0:
             raise _broken(path, "it holds no frame")
-        _check_complete(path, stream)
+        _check_complete(path, stream.index_entries)
 
 
 class VideoWriter:
@@ -134,20 +157,84 @@ def writing(
         writer.close()
 
 
+def _info(path: Path, container: InputContainer, stream: VideoStream) -> VideoInfo:
+    fps = stream.average_rate or stream.guessed_rate
+    width, height = _size(path, container, stream)
+    if not fps or not width or not height:
+        raise _broken(path, "its header names no frame rate or size")
+    entries = stream.index_entries
+    _check_complete(path, entries)
+    # An edit list can leave packets in the file that are never shown: a clip cut without
+    # encoding it anew has them before its first key frame.
+    hidden = sum(entry.is_discard for entry in entries)
+    n_frames = stream.frames - hidden or _count_by_duration(container, stream, Fraction(fps))
+    return VideoInfo(Fraction(fps), n_frames, width, height)
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _opened_unread(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """As ``_opened``, but MP4 and MOV without decoding a frame: their header has all but the size
+    of the picture, which see ``_size`` for."""
+    with _opened(path, {"codec_whitelist": "none"}) as opened:
+        if _is_mp4(opened[0]):
+            yield opened
+            return
+    with _opened(path) as opened:
+        yield opened
+
+
+def _is_mp4(container: InputContainer) -> bool:
+    return "mp4" in container.format.name.split(",")
+
+
+@dataclass(frozen=True)
+class _PictureHeader:
+    """Videos of one camera and encoder share it."""
+
+    codec: str
+    parameters: bytes
+    size: tuple[int, int]
+    """As the container has it, which is not always what decoding gives."""
+    path: Path = field(compare=False)
+
+
+def _size(path: Path, container: InputContainer, stream: VideoStream) -> tuple[int, int]:
+    """Width and height of the decoded picture, for which the first of its kind is decoded."""
+    size = (stream.width, stream.height)
+    if not _is_mp4(container):
+        return size
+    context = stream.codec_context
+    header = _PictureHeader(context.name, bytes(context.extradata or b""), size, path)
+    if header.parameters and header.codec in _SIZE_IN_HEADER:
+        return _decoded_size(header)
+    return _decoded_size.__wrapped__(header)
+
+
+@functools.lru_cache(maxsize=1024)
+def _decoded_size(header: _PictureHeader) -> tuple[int, int]:
+    with _opened(header.path) as (_, stream):
+        return stream.width, stream.height
+
+
+@contextmanager
+def _opened(
+    path: Path, options: dict[str, str] | None = None
+) -> Iterator[tuple[InputContainer, VideoStream]]:
     if not path.is_file():
         raise VideoError(path, "no such file", "Check the path, or run the index stage again")
     if path.stat().st_size == 0:
         raise _broken(path, "the file is empty")
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), container_options=options, metadata_errors="replace")
     except av.FFmpegError as error:
         raise _broken(path, f"not a video that can be opened ({error.strerror})") from error
     with container:
         if not container.streams.video:
             raise _broken(path, "it has no video stream")
-        yield container, container.streams.video[0]
+        stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise _broken(path, "it is in a format that is not known")
+        yield container, stream
 
 
 def _decode(
@@ -180,8 +267,7 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
         raise
 
 
-def _check_complete(path: Path, stream: VideoStream) -> None:
-    entries = stream.index_entries
+def _check_complete(path: Path, entries: IndexEntries) -> None:
     if entries and (last := max(e.pos + e.size for e in entries)) > path.stat().st_size:
         raise _broken(path, f"cut short: {path.stat().st_size} of at least {last} bytes")
 

@@ -1,27 +1,38 @@
 from __future__ import annotations
 
+import contextlib
+import unicodedata
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.datasets.trees import (
     LABEL_MAP,
     N_FRAMES,
+    SIZE,
     aihub_name,
     annotation,
     event,
     keypoint,
+    material,
     put,
     put_pair,
     put_video,
+    put_zip,
     track,
 )
+from yololstm import video
 from yololstm.catalogue import Found
 from yololstm.clips import Box, Clip, Span
 from yololstm.datasets import reader
+from yololstm.errors import AnnotationError
 from yololstm.landmarks import Landmarks
 from yololstm.skeleton import JOINTS
 
@@ -29,7 +40,7 @@ NAME = aihub_name()
 
 
 def read(root: Path, **label_map: str) -> Found:
-    return reader("aihub", LABEL_MAP | label_map).read(root)
+    return reader("aihub", LABEL_MAP | label_map).read(material(root))
 
 
 def read_one(root: Path, *tracks: str, size: tuple[int, int] = (64, 48)) -> Clip:
@@ -44,46 +55,100 @@ def read_one(root: Path, *tracks: str, size: tuple[int, int] = (64, 48)) -> Clip
 
 
 @pytest.mark.parametrize(
-    ("name", "take", "camera"),
+    ("name", "take", "store", "camera", "actors"),
     [
         (
             "C_3_12_1_BU_DYA_07-31_16-15-01_CA_RGB_DF2_M1",
             "C_3_12_1_BU_DYA_07-31_16-15-01_RGB_DF2_M1",
-            "CA",
+            *("DYA", "CA", "DF2_M1"),
         ),
         (
             "C_1_1_10_BU_DYA_08-13_14-41-55_CH_DF1_F1_F1",
             "C_1_1_10_BU_DYA_08-13_14-41-55_DF1_F1_F1",
-            "CH",
+            *("DYA", "CH", "DF1_F1_F1"),
         ),
-        ("c_3_12_1_bu_syb_07-31_16-15-01_cb", "C_3_12_1_BU_SYB_07-31_16-15-01", "CB"),
-        ("my own video", "MY OWN VIDEO", ""),
+        (
+            "c_3_12_1_bu_syb_07-31_16-15-01_cb",
+            "C_3_12_1_BU_SYB_07-31_16-15-01",
+            *("SYB", "CB", ""),
+        ),
+        (
+            "C_3_8_21_BU_SMC_10-06_09-00-00_CD_RGB",
+            "C_3_8_21_BU_SMC_10-06_09-00-00_RGB",
+            *("SMC", "CD", ""),
+        ),
+        ("x_16-15-01_CA_M1", "X_16-15-01_M1", "", "CA", "M1"),
+        ("C_3_12_1_BU_DYA_07-31_16-15-01", "C_3_12_1_BU_DYA_07-31_16-15-01", "", "", ""),
+        ("내 영상 1", "내 영상 1", "", "", ""),
+        ("my own video", "MY OWN VIDEO", "", "", ""),
     ],
 )
-def test_take_and_camera_stand_in_the_name(
-    tmp_path: Path, name: str, take: str, camera: str
+def test_who_where_and_when_stand_in_the_name(
+    tmp_path: Path, name: str, take: str, store: str, camera: str, actors: str
 ) -> None:
     put_pair(tmp_path, name, annotation())
     (clip,) = read(tmp_path).clips
-    assert (clip.clip_id, clip.take, clip.camera) == (name, take, camera)
+    assert (clip.clip_id, clip.take) == (name, take)
+    assert (clip.store, clip.camera, clip.actors) == (store, camera, actors)
+
+
+def test_the_file_that_labels_a_clip_is_named(tmp_path: Path) -> None:
+    put_pair(tmp_path, NAME, annotation())
+    (clip,) = read(tmp_path).clips
+    assert clip.annotation == f"Training/02.라벨링데이터/{NAME}.xml"
+    content = (tmp_path / clip.annotation).read_bytes()
+    assert clip.annotation_sha256 == sha256(content).hexdigest()
+
+
+def takes(root: Path, *starts: str) -> list[str]:
+    """The take, by its time, of clips of one scene, given as camera and time and in that order."""
+    names = []
+    for start in starts:
+        camera, time = start.split()
+        names.append(aihub_name(camera=camera, time=time))
+        put_pair(root, names[-1], annotation())
+    time_of = {clip.clip_id: clip.take.split("_")[7] for clip in read(root).clips}
+    return [time_of[name] for name in names]
 
 
 def test_cameras_started_seconds_apart_film_one_take(tmp_path: Path) -> None:
-    times = {"CB": "16-15-01", "CA": "16-15-09", "CC": "16-15-33", "CD": "16-17-01"}
-    for camera, time in times.items():
-        put_pair(tmp_path, aihub_name(camera=camera, time=time), annotation())
-    put_pair(tmp_path, aihub_name(scene=2, camera="CA"), annotation())
-    takes = {
-        (clip.camera, "_1_BU" in clip.take): clip.take.split("_")[7]
-        for clip in read(tmp_path).clips
-    }
-    assert takes == {
-        ("CA", True): "16-15-01",
-        ("CB", True): "16-15-01",
-        ("CC", True): "16-15-01",
-        ("CD", True): "16-17-01",
-        ("CA", False): "16-15-01",
-    }
+    starts = ("CB 16-15-01", "CA 16-15-09", "CC 16-15-33", "CD 16-17-01")
+    assert takes(tmp_path, *starts) == ["16-15-01", "16-15-01", "16-15-01", "16-17-01"]
+
+
+def test_another_scene_is_another_take(tmp_path: Path) -> None:
+    for scene, actors in ((1, "M1"), (2, "M1"), (1, "M2")):
+        name = aihub_name(scene=scene).replace("DF2_M1", actors)
+        put_pair(tmp_path, name, annotation())
+    assert len({clip.take for clip in read(tmp_path).clips}) == 3
+
+
+@pytest.mark.parametrize(
+    ("starts", "expected"),
+    [
+        # Takes that follow each other quickly.
+        (
+            ("CA 16-00-00", "CB 16-00-05", "CA 16-00-20", "CB 16-00-25", "CA 16-00-40"),
+            ["16-00-00", "16-00-00", "16-00-20", "16-00-20", "16-00-40"],
+        ),
+        # The first of them lacks a camera.
+        (("CA 16-00-00", "CA 16-00-20", "CB 16-00-22"), ["16-00-00", "16-00-20", "16-00-20"]),
+        # A camera falls behind the start of the next.
+        (
+            ("CA 16-00-00", "CA 16-00-10", "CB 16-00-11", "CB 16-00-12"),
+            ["16-00-00", "16-00-10", "16-00-10", "16-00-00"],
+        ),
+        # Two cameras at one and the same second.
+        (
+            ("CA 16-00-00", "CB 16-00-00", "CB 16-00-09", "CC 16-00-09"),
+            ["16-00-00", "16-00-00", "16-00-09", "16-00-09"],
+        ),
+    ],
+)
+def test_a_take_has_each_camera_once(
+    tmp_path: Path, starts: tuple[str, ...], expected: list[str]
+) -> None:
+    assert takes(tmp_path, *starts) == expected
 
 
 def test_video_and_annotation_meet_whatever_the_case_of_their_names(tmp_path: Path) -> None:
@@ -94,10 +159,53 @@ def test_video_and_annotation_meet_whatever_the_case_of_their_names(tmp_path: Pa
     assert [clip.path for clip in found.clips] == [f"a/b/{NAME}.MP4"]
 
 
-def test_official_validation_is_test(tmp_path: Path) -> None:
-    for scene, part in enumerate(["x/TRAINING", "y/z/validation", "neither"]):
-        put_pair(tmp_path, aihub_name(scene=scene), annotation(), part)
-    assert [clip.split for clip in read(tmp_path).clips] == ["train", "test", "train"]
+@pytest.mark.parametrize(
+    ("folder", "split"),
+    [
+        ("x/TRAINING", "train"),
+        ("y/z/validation", "test"),
+        ("neither", "train"),
+        ("220.실내(편의점, 매장) 사람 이상행동 데이터/01-1.정식개방데이터/Validation", "test"),
+        (
+            "220.실내(편의점, 매장) 사람 이상행동 데이터/01-1.정식개방데이터/2.Validation(검증)",
+            "test",
+        ),
+        ("[Training]/VS_03.이상행동_12.절도", "train"),
+        ("invalidation", "train"),
+        ("VS_03.이상행동_12.절도", "test"),
+        ("vl_03.이상행동_12.절도", "test"),
+        ("TS_03.이상행동_12.절도", "train"),
+        ("CVS_03", "train"),
+    ],
+)
+def test_folder_says_the_official_split(tmp_path: Path, folder: str, split: str) -> None:
+    put_pair(tmp_path, NAME, annotation(), folder)
+    assert [clip.split for clip in read(tmp_path).clips] == [split]
+
+
+def test_what_lies_in_no_split_belongs_to_the_file_of_its_name(tmp_path: Path) -> None:
+    put_video(tmp_path / "videos" / f"{NAME}.mp4")
+    put(tmp_path / "VL_12" / f"{NAME}.xml", annotation())
+    found = read(tmp_path)
+    assert [clip.split for clip in found.clips] == ["test"]
+
+
+def test_a_name_in_both_splits_is_two_clips(tmp_path: Path) -> None:
+    put_pair(tmp_path, NAME, annotation(), "Training")
+    put_pair(tmp_path, NAME, annotation(), "Validation")
+    found = read(tmp_path)
+    assert sorted(clip.split for clip in found.clips) == ["test", "train"]
+    assert len({clip.take for clip in found.clips}) == 1
+    assert ["byte for byte the same" in told.problem for told in found.warnings] == [True]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_may_be_composed_or_not(tmp_path: Path, form: Literal["NFC", "NFD"]) -> None:
+    folder = unicodedata.normalize(form, "01.원천데이터/TS_03.이상행동_12.절도")
+    put_video(tmp_path / folder / f"{unicodedata.normalize(form, '절도')}_1.mp4")
+    put(tmp_path / "02.라벨링데이터" / "절도_1.xml", annotation())
+    found = read(tmp_path)
+    assert (found.problems, [clip.clip_id for clip in found.clips]) == ([], ["절도_1"])
 
 
 # --- events ---
@@ -138,10 +246,10 @@ def test_box_is_in_pixels_of_the_video_and_cut_at_its_edges(tmp_path: Path) -> N
 
 
 def test_time_is_presentation_time_where_the_rate_varies(tmp_path: Path) -> None:
-    put_pair(tmp_path, NAME, annotation(event("theft", 1, 3)))
+    put_pair(tmp_path, NAME, annotation(event("theft", 1, 3), n_frames=5))
     times_ms = [0, 300, 400, 2000, 2500]
-    video = next(tmp_path.rglob("*.mp4"))
-    with av.open(str(video), "w") as container:
+    path = next(tmp_path.rglob("*.mp4"))
+    with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
@@ -206,6 +314,109 @@ def test_label_map_may_name_further_events(tmp_path: Path) -> None:
     assert (clip.spans[0].label, clip.label) == ("normal", "normal")
 
 
+@pytest.mark.parametrize("label", ["ignored", "normal"])
+def test_event_may_be_ignored_or_normal(tmp_path: Path, label: str) -> None:
+    put_pair(tmp_path, NAME, annotation(event("fall", 1, 5), event("theft", 6, 9)))
+    put_pair(tmp_path, aihub_name(scene=2), annotation(event("fall", 1, 5)))
+    both, alone = read(tmp_path, fall=label).clips
+    assert [span.label for span in both.spans] == [label, "theft"]
+    assert (both.label, alone.label) == ("theft", label)
+    assert [span.label for span in alone.spans] == [label]
+
+
+def test_several_events_are_several_spans(tmp_path: Path) -> None:
+    clip = read_one(tmp_path, event("broken", 6, 11), event("theft", 1, 4), event("fight", 3, 7))
+    assert [span.label for span in clip.spans] == ["theft", "assault", "damage"]
+    assert [round(span.start_s * 3) for span in clip.spans] == [1, 3, 6]
+    assert clip.label == "damage"
+
+
+LEFT, RIGHT = (2.0, 10.0, 22.0, 40.0), (40.0, 10.0, 60.0, 40.0)
+
+
+def boxes_and_frames(clip: Clip) -> list[tuple[object, ...]]:
+    return [(s.box, round(s.start_s * 3), round(s.end_s * 3)) for s in clip.spans]
+
+
+def test_two_who_act_at_once_have_a_span_and_a_box_each(tmp_path: Path) -> None:
+    clip = read_one(tmp_path, event("fight", 3, 9, RIGHT), event("fight", 3, 9, LEFT))
+    assert boxes_and_frames(clip) == [(RIGHT, 3, 9), (LEFT, 3, 9)]
+
+
+def test_overlapping_events_of_two_pair_in_order_of_time(tmp_path: Path) -> None:
+    clip = read_one(tmp_path, event("theft", 4, 6, RIGHT), event("theft", 1, 9, LEFT))
+    assert boxes_and_frames(clip) == [(LEFT, 1, 6), (RIGHT, 4, 9)]
+
+
+def test_one_may_start_when_another_ends(tmp_path: Path) -> None:
+    clip = read_one(tmp_path, event("theft", 5, 9, RIGHT), event("theft", 1, 5, LEFT))
+    assert boxes_and_frames(clip) == [(LEFT, 1, 5), (RIGHT, 5, 9)]
+
+
+def test_faults_of_events_name_their_line(tmp_path: Path) -> None:
+    xml = annotation(event("theft", 1, 3), event("theft", 9, 6), track("fight_start", [2]))
+    put_pair(tmp_path, NAME, xml)
+    (told,) = read(tmp_path).problems
+    place, _, line = told.place.rpartition(":")
+    assert place == f"Training/02.라벨링데이터/{NAME}.xml"
+    assert xml.splitlines()[int(line) - 1].startswith('<box frame="2"')
+
+
+# --- normal shopping ---
+
+SHOPPING = "C_1_1_10_BU_DYA_08-13_14-41-55_CA_DF1_F1_F1"
+
+
+def shopping(root: Path, *tracks: str, **label_map: str) -> Found:
+    put_pair(root, SHOPPING, annotation(*tracks))
+    return read(root, **label_map)
+
+
+@pytest.mark.parametrize(
+    "tracks",
+    [
+        [],
+        [event("buy")],
+        [track("browse_start", [1, 4])],
+        [track("select", [3]), track("select_end", [])],
+        [event("buy", 9, 3)],
+    ],
+)
+def test_what_customers_do_is_normal(tmp_path: Path, tracks: list[str]) -> None:
+    found = shopping(tmp_path, *tracks)
+    assert (found.problems, found.unmapped, found.warnings) == ([], [], [])
+    (clip,) = found.clips
+    assert (clip.label, clip.spans) == ("normal", ())
+
+
+def test_the_same_in_another_category_is_a_fault(tmp_path: Path) -> None:
+    put_pair(tmp_path, NAME, annotation(event("buy")))
+    (told,) = read(tmp_path).problems
+    assert "unknown event 'buy'" in told.problem
+
+
+def test_known_events_count_among_shopping_too(tmp_path: Path) -> None:
+    (clip,) = shopping(tmp_path, event("buy"), event("theft")).clips
+    assert [span.label for span in clip.spans] == ["theft"]
+    (clip,) = shopping(tmp_path, event("buy"), buy="damage").clips
+    assert [span.label for span in clip.spans] == ["damage"]
+    (told,) = shopping(tmp_path, event("fall")).unmapped
+    assert "'fall'" in told.problem
+    (told,) = shopping(tmp_path, track("theft_start", [3])).problems
+    assert "1 theft_start but 0 theft_end" in told.problem
+    (told,) = shopping(tmp_path, track("theft", [3])).problems
+    assert "'theft' marks no start" in told.problem
+
+
+def test_shopping_that_is_called_like_an_event_is_told(tmp_path: Path) -> None:
+    found = shopping(tmp_path, track("theff_start", [3]))
+    assert len(found.clips) == 1
+    (told,) = found.warnings
+    assert told.place == f"Training/02.라벨링데이터/{SHOPPING}.xml:3"
+    assert "'theff_start' was taken for normal shopping" in told.problem
+    assert "theft" in told.remedy
+
+
 # --- files ---
 
 
@@ -218,11 +429,59 @@ def test_what_has_no_partner_is_named(tmp_path: Path) -> None:
     assert "no video (.mp4)" in second.problem
 
 
-def test_what_is_there_twice_is_named(tmp_path: Path) -> None:
+def test_one_name_with_other_bytes_is_a_fault(tmp_path: Path) -> None:
     put_pair(tmp_path, NAME, annotation())
-    put(tmp_path / "Training" / "copy" / f"{NAME}.xml", annotation())
-    (told,) = read(tmp_path).problems
+    put(tmp_path / "Training" / "copy" / f"{NAME}.xml", annotation(event("theft")))
+    found = read(tmp_path)
+    (told,) = found.problems
+    assert found.clips == []
     assert "stands again in Training/copy" in told.problem
+
+
+def test_the_same_bytes_again_are_read_once_and_told(tmp_path: Path) -> None:
+    put_pair(tmp_path, NAME, annotation())
+    (original,) = tmp_path.rglob("*.mp4")
+    put_video(tmp_path / "Training" / "copy" / f"{NAME}.mp4", original.read_bytes())
+    put(tmp_path / "Training" / "copy" / f"{NAME}.xml", annotation())
+    found = read(tmp_path)
+    assert (len(found.clips), found.problems) == (1, [])
+    assert [told.place for told in found.warnings] == [
+        f"Training/copy/{NAME}.mp4",
+        f"Training/copy/{NAME}.xml",
+    ]
+    assert "the same bytes stand in Training/01.원천데이터" in found.warnings[0].problem
+
+
+def test_zip_and_what_was_unpacked_from_it_are_one(tmp_path: Path) -> None:
+    put_pair(tmp_path, NAME, annotation())
+    source, labels = tmp_path / "Training/01.원천데이터", tmp_path / "Training/02.라벨링데이터"
+    put_zip(source / "TS_03.이상행동_12.절도.zip", {f"{NAME}.mp4": source / f"{NAME}.mp4"})
+    put_zip(labels / "TL_03.이상행동_12.절도.zip", {f"{NAME}.xml": labels / f"{NAME}.xml"})
+    found = read(tmp_path)
+    assert (found.problems, found.warnings) == ([], [])
+    assert [clip.path for clip in found.clips] == [f"Training/01.원천데이터/{NAME}.mp4"]
+
+
+def test_one_in_a_zip_and_another_unpacked_is_a_fault(tmp_path: Path) -> None:
+    put_pair(tmp_path, NAME, annotation())
+    other = put_video(tmp_path / "other.avi")
+    put_zip(tmp_path / "Training" / "x.zip", {f"{NAME}.mp4": other})
+    (told,) = read(tmp_path).problems
+    assert "the same name stands again" in told.problem
+
+
+def test_zips_are_read_in_place(tmp_path: Path) -> None:
+    put_pair(tmp_path / "from", NAME, annotation(event("theft")))
+    for kind, suffix in (("TS", "mp4"), ("TL", "xml")):
+        (file,) = (tmp_path / "from").rglob(f"*.{suffix}")
+        zipped = tmp_path / "root" / f"{kind}_03.이상행동_12.절도.zip"
+        put_zip(zipped, {f"03.이상행동/{NAME}.{suffix}": file})
+    found = read(tmp_path / "root")
+    assert (found.problems, found.warnings) == ([], [])
+    (clip,) = found.clips
+    assert clip.path == f"TS_03.이상행동_12.절도.zip/03.이상행동/{NAME}.mp4"
+    assert clip.annotation == f"TL_03.이상행동_12.절도.zip/03.이상행동/{NAME}.xml"
+    assert clip.label == "theft"
 
 
 def test_damaged_video_is_named(tmp_path: Path) -> None:
@@ -230,17 +489,107 @@ def test_damaged_video_is_named(tmp_path: Path) -> None:
     video = next(tmp_path.rglob("*.mp4"))
     for content, problem in ((b"", "empty"), (b"x" * 99, "not a video"), (None, "cut short")):
         put_video(video)
-        video.write_bytes(video.read_bytes()[:-200] if content is None else content)
+        video.write_bytes(video.read_bytes()[:-300] if content is None else content)
         (told,) = read(tmp_path).problems
         assert told.place == f"Training/01.원천데이터/{NAME}.mp4"
         assert problem in told.problem
+
+
+# --- what is doubtful ---
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "is_sound"), [(N_FRAMES - 3, True), (N_FRAMES + 3, True), (8, False), (16, False)]
+)
+def test_length_of_video_and_annotation_may_differ_by_a_second(
+    tmp_path: Path, n_frames: int, is_sound: bool
+) -> None:
+    put_pair(tmp_path, NAME, annotation(n_frames=n_frames))
+    found = read(tmp_path)
+    assert len(found.clips) == is_sound
+    told = [f"{problem.place} {problem.problem}" for problem in found.problems]
+    place = f"Training/02.라벨링데이터/{NAME}.xml:2"
+    assert told == ([] if is_sound else [f"{place} {n_frames} frames, but the video has 12"])
+
+
+@pytest.mark.parametrize(
+    ("size", "is_sound"), [((1920, 1440), True), ((66, 48), True), ((1920, 1080), False)]
+)
+def test_annotation_of_another_shape_is_of_another_video(
+    tmp_path: Path, size: tuple[int, int], is_sound: bool
+) -> None:
+    put_pair(tmp_path, NAME, annotation(size=size))
+    found = read(tmp_path)
+    assert len(found.clips) == is_sound
+    told = [(problem.place, problem.problem) for problem in found.problems]
+    place = f"Training/02.라벨링데이터/{NAME}.xml:2"
+    problem = "frames of 1920x1080, but the video's are 64x48"
+    assert told == ([] if is_sound else [(place, problem)])
+
+
+def warned(root: Path, *tracks: str) -> list[str]:
+    put_pair(root, NAME, xml := annotation(*tracks))
+    found = read(root)
+    assert len(found.clips) == 1
+    lines = xml.splitlines()
+    told = []
+    for problem in found.warnings:
+        place, _, line = problem.place.rpartition(":")
+        assert place == f"Training/02.라벨링데이터/{NAME}.xml"
+        assert problem.remedy
+        told.append(f"{lines[int(line) - 1].strip()} {problem.problem}")
+    return told
+
+
+def test_short_and_whole_spans_are_told(tmp_path: Path) -> None:
+    assert warned(tmp_path, event("theft", 3, 6)) == []
+    (short,) = warned(tmp_path, event("theft", 3, 5))
+    assert short.startswith('<box frame="3"')
+    assert "theft lasts 0.67 s only" in short
+
+
+def test_span_over_the_whole_clip_is_told(tmp_path: Path) -> None:
+    (whole,) = warned(tmp_path, event("theft", 0, N_FRAMES - 1))
+    assert whole.startswith('<box frame="0"')
+    assert "from the first frame to the last" in whole
+
+
+def test_box_of_an_end_may_lie_outside(tmp_path: Path) -> None:
+    end = track("theft_end", [9], (60, 10, 90, 40))
+    (told,) = warned(tmp_path, track("theft_start", [3]), end)
+    assert told.startswith('<box frame="9"')
+    assert "the box of the end of theft is no part of the frame" in told
+
+
+def test_another_rate_than_most_is_told(tmp_path: Path) -> None:
+    for scene in range(3):
+        put_pair(tmp_path, aihub_name(scene=scene), annotation())
+    odd = next(tmp_path.rglob(f"{aihub_name(scene=1)}.mp4"))
+    with video.writing(odd, Fraction(5), *SIZE) as writer:
+        for _ in range(N_FRAMES):
+            writer.write(np.zeros((SIZE[1], SIZE[0], 3), np.uint8))
+    (told,) = read(tmp_path).warnings
+    assert told.place == odd.relative_to(tmp_path).as_posix()
+    assert told.problem == "5 frames a second, but most clips have 3"
+
+
+def test_one_video_under_two_names_is_told(tmp_path: Path) -> None:
+    for scene in range(3):
+        put_pair(tmp_path, aihub_name(scene=scene), annotation())
+    first, _, last = sorted(tmp_path.rglob("*.mp4"))
+    last.write_bytes(first.read_bytes())
+    found = read(tmp_path)
+    assert len(found.clips) == 3
+    (told,) = found.warnings
+    assert told.place == last.relative_to(tmp_path).as_posix()
+    assert told.problem.endswith(f"the same as {first.relative_to(tmp_path).as_posix()}")
 
 
 # --- keypoints ---
 
 
 def landmarks(root: Path, clip: Clip) -> Landmarks | None:
-    return reader("aihub", LABEL_MAP).landmarks(root, clip)
+    return reader("aihub", LABEL_MAP).landmarks(material(root), clip)
 
 
 def test_keypoints_become_landmarks(tmp_path: Path) -> None:
@@ -294,3 +643,86 @@ def test_every_joint_of_ours_is_annotated_somewhere(tmp_path: Path) -> None:
 
 def test_without_keypoints_there_are_no_landmarks(tmp_path: Path) -> None:
     assert landmarks(tmp_path, read_one(tmp_path, event("theft"))) is None
+
+
+def test_frames_without_keypoints_have_no_rows(tmp_path: Path) -> None:
+    hand = {frame: (10.0 + frame, 20.0) for frame in range(N_FRAMES) if frame % 3}
+    clip = read_one(tmp_path, keypoint("Left hand", hand), keypoint("Left foot", {2: (5, 5)}))
+    found = landmarks(tmp_path, clip)
+    assert found is not None
+    assert found.frame.tolist() == [1, 2, 4, 5, 7, 8, 10, 11]
+    assert found.xy[:, JOINTS.index("WRIST_LEFT"), 0].tolist() == [10 + f for f in found.frame]
+    assert np.isfinite(found.xy[:, JOINTS.index("ANKLE_LEFT"), 0]).tolist() == [
+        frame == 2 for frame in found.frame
+    ]
+
+
+def test_fifty_persons_are_believed_and_no_more(tmp_path: Path) -> None:
+    hands = [keypoint("Left hand", {3: (1 + i, 5)}) for i in range(50)]
+    found = landmarks(tmp_path, read_one(tmp_path, *hands))
+    assert found is not None
+    assert found.track.tolist() == list(range(1, 51))
+    put_pair(tmp_path, NAME, annotation(*hands, hands[0]))
+    (told,) = read(tmp_path).problems
+    assert told.place == f"Training/02.라벨링데이터/{NAME}.xml:{3 + 50 * 3}"
+    assert "more than 50 tracks of 'left hand'" in told.problem
+
+
+def test_any_other_tracks_do_no_harm(tmp_path: Path) -> None:
+    clip = read_one(tmp_path, *(keypoint("nose", {3: (1, 5)}) for _ in range(200)))
+    assert landmarks(tmp_path, clip) is None
+
+
+def test_keypoint_that_cannot_be_is_named_with_its_line(tmp_path: Path) -> None:
+    hands = {3: (1.0, 5.0), 4: (1.0, 1e308)}
+    clip = read_one(tmp_path, keypoint("Left hand", hands))  # the index reads no keypoints
+    with pytest.raises(AnnotationError, match=r"xml:5: points '1.0,1e\+308' is no place"):
+        landmarks(tmp_path, clip)
+
+
+def test_landmarks_of_an_annotation_that_was_changed(tmp_path: Path) -> None:
+    clip = read_one(tmp_path, keypoint("Left hand", {3: (1, 5)}))
+    put_pair(tmp_path, NAME, annotation(keypoint("Left hand", {N_FRAMES: (1, 5)})))
+    with pytest.raises(AnnotationError, match="frame 12 of a video of 12"):
+        landmarks(tmp_path, clip)
+
+
+# --- whatever may come ---
+
+frames = st.integers(-1, N_FRAMES + 1)
+corners = st.tuples(*[st.one_of(st.integers(-5, 70), st.sampled_from([1e308, np.nan]))] * 4)
+labels = st.sampled_from(
+    ["theft_start", "theft_end", "fight_start", "fight_end", "fall_start", "buy_start", "_end", ""]
+)
+anything = st.lists(
+    st.one_of(
+        st.builds(event, st.sampled_from(["theft", "fight", "buy"]), frames, frames, corners),
+        st.builds(track, labels, st.lists(frames, max_size=3), corners),
+        st.builds(
+            keypoint,
+            st.sampled_from(["Left hand", "Center head", "x"]),
+            st.dictionaries(frames, st.tuples(*[st.floats()] * 2), max_size=3),
+        ),
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from([NAME, SHOPPING]), tracks=anything, n_frames=st.integers(8, 16))
+def test_any_tracks_are_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, name: str, tracks: list[str], n_frames: int
+) -> None:
+    root = tmp_path_factory.mktemp("any")
+    put_pair(root, name, annotation(*tracks, n_frames=n_frames))
+    found = read(root)
+    assert len(found.clips) + len(found.problems) + len(found.unmapped) == 1
+    for clip in found.clips:
+        for span in clip.spans:
+            assert 0 <= span.start_s < span.end_s <= clip.duration_s
+            assert span.box is not None
+            assert 0 <= span.box.x0 < span.box.x1 <= SIZE[0]
+            assert 0 <= span.box.y0 < span.box.y1 <= SIZE[1]
+        with contextlib.suppress(AnnotationError):
+            seen = landmarks(root, clip)
+            assert seen is None or np.isfinite(seen.box).all()

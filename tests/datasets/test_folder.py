@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.datasets.trees import LABEL_MAP, LABELS, put, put_video
+from tests.datasets.trees import LABEL_MAP, LABELS, material, put, put_video
 from yololstm.catalogue import Found
 from yololstm.clips import Span
 from yololstm.datasets import reader
@@ -12,7 +12,7 @@ from yololstm.errors import DataError
 
 
 def read(root: Path) -> Found:
-    return reader("folder", LABEL_MAP, LABELS).read(root)
+    return reader("folder", LABEL_MAP, LABELS).read(material(root))
 
 
 def test_clip_shows_its_label_from_end_to_end(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_folder_is_a_label_or_a_word_for_one(tmp_path: Path, folder: str, label:
 
 def test_labels_keep_their_case(tmp_path: Path) -> None:
     put_video(tmp_path / "loitering" / "a.mp4")
-    found = reader("folder", {}, ["Loitering"]).read(tmp_path)
+    found = reader("folder", {}, ["Loitering"]).read(material(tmp_path))
     assert [clip.label for clip in found.clips] == ["Loitering"]
 
 

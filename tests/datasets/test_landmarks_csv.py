@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from tests.datasets.trees import (
     csv_text,
     kinect_columns,
     kinect_row,
+    material,
     nobody,
     old_row,
     put,
@@ -26,15 +27,16 @@ from tests.datasets.trees import (
 from yololstm.catalogue import Found
 from yololstm.clips import Clip, Span
 from yololstm.datasets import reader
-from yololstm.errors import AnnotationError
+from yololstm.errors import AnnotationError, DataError
 from yololstm.landmarks import Landmarks
+from yololstm.material import Material
 from yololstm.skeleton import JOINTS
 
 HEAD = JOINTS.index("HEAD")
 
 
 def read(root: Path) -> Found:
-    return reader("landmarks_csv", {}).read(root)
+    return reader("landmarks_csv", {}).read(material(root))
 
 
 def in_order(found: Found) -> list[Clip]:
@@ -43,7 +45,7 @@ def in_order(found: Found) -> list[Clip]:
 
 
 def landmarks(root: Path, clip: Clip) -> Landmarks:
-    found = reader("landmarks_csv", {}).landmarks(root, clip)
+    found = reader("landmarks_csv", {}).landmarks(material(root), clip)
     assert found is not None
     return found
 
@@ -206,19 +208,18 @@ def test_box_holds_the_joints_with_a_margin(tmp_path: Path) -> None:
 def test_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [old_row(frame, 0) for frame in (20, 10, 0)]
     put(tmp_path / "x.csv", csv_text(OLD_COLUMNS, rows))
-    opened: list[Path] = []
-    path_open = Path.open
+    opened: list[str] = []
+    read_bytes = Material.read_bytes
 
-    def counting(self: Path, mode: str = "r", **more: object) -> object:
-        if "b" not in mode:
-            opened.append(self)
-        return path_open(self, mode, **more)  # type: ignore[call-overload]
+    def counting(self: Material, path: PurePosixPath | str, limit: int) -> bytes:
+        opened.append(str(path))
+        return read_bytes(self, path, limit)
 
-    monkeypatch.setattr(Path, "open", counting)
+    monkeypatch.setattr(Material, "read_bytes", counting)
     csv_reader = reader("landmarks_csv", {})
-    clips = csv_reader.read(tmp_path).clips
-    assert len([csv_reader.landmarks(tmp_path, clip) for clip in clips]) == 3
-    assert len(opened) == 1
+    clips = csv_reader.read(material(tmp_path)).clips
+    assert len([csv_reader.landmarks(material(tmp_path), clip) for clip in clips]) == 3
+    assert opened == ["x.csv"]
 
 
 # --- faults ---
@@ -244,6 +245,11 @@ def changed(columns: Sequence[str], **new: str) -> list[str]:
         (csv_text(OLD_COLUMNS, [old_row(0.5, 0)]), 2, "FRAME_NUM is not empty or a whole"),
         (csv_text(OLD_COLUMNS, [old_row(-10, 0)]), 2, "FRAME_NUM is not"),
         (csv_text(OLD_COLUMNS, [old_row(10**8, 0)]), 2, "FRAME_NUM is not"),
+        (
+            csv_text(OLD_COLUMNS, [old_row(0, 0), old_row(9, 0), old_row(400_000, 0)]),
+            4,
+            "FRAME_NUM is more than 3 hours after",
+        ),
         (csv_text(OLD_COLUMNS, [old_row(0, 0), old_row(0, 0)]), 3, "of an earlier row"),
         (csv_text(OLD_COLUMNS, [old_row(0, 4)]), 2, "label is not 0, 1, 2 or 3"),
         (csv_text(OLD_COLUMNS, [old_row(0, "")]), 2, "label is not"),
@@ -274,7 +280,7 @@ def test_blank_lines_and_a_byte_order_mark_do_no_harm(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rows", ["", "#row=", "#row=9-12", "#row=a-b", "#row=1-2-3"])
 def test_rows_that_are_not_there(tmp_path: Path, rows: str) -> None:
     (clip,) = old(tmp_path, old_row(0, 0))
-    with pytest.raises(AnnotationError):
+    with pytest.raises(DataError):
         landmarks(tmp_path, replace(clip, path=f"x.csv{rows}"))
 
 
@@ -307,9 +313,9 @@ def test_any_cells_are_read_or_refused(
         rows.append(row | {columns[k]: v for k, v in change.items() if k < len(columns)})
     put(tmp_path / "x.csv", csv_text(columns, rows))
     csv_reader = reader("landmarks_csv", {})
-    for clip in csv_reader.read(tmp_path).clips:
+    for clip in csv_reader.read(material(tmp_path)).clips:
         with contextlib.suppress(AnnotationError):
-            csv_reader.landmarks(tmp_path, clip)
+            csv_reader.landmarks(material(tmp_path), clip)
 
 
 # --- the real files ---
@@ -328,7 +334,7 @@ def test_real_old_format(real_data: Path, tmp_path: Path) -> None:
     n_rows = dict.fromkeys(("theft", "assault", "damage", "normal"), 0)
     csv_reader = reader("landmarks_csv", {})
     for clip in found.clips:
-        rows = csv_reader.landmarks(tmp_path, clip)
+        rows = csv_reader.landmarks(material(tmp_path), clip)
         assert rows is not None
         n_rows[clip.label] += len(rows)
         assert clip.fps == 3

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import struct
 import tempfile
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from yololstm import datasets, video
+from yololstm.material import Material
 from yololstm.skeleton import FEATURES
 
 LABELS = ("theft", "assault", "damage", "normal")
@@ -35,6 +39,14 @@ class Tree:
     def reader(self) -> datasets.DatasetReader:
         return datasets.reader(self.kind, LABEL_MAP, LABELS)
 
+    @property
+    def material(self) -> Material:
+        return material(self.root)
+
+
+def material(root: Path) -> Material:
+    return Material(root, root.parent / "cache")
+
 
 @cache
 def mp4_bytes() -> bytes:
@@ -52,8 +64,24 @@ def put(path: Path, content: bytes | str) -> Path:
     return path
 
 
-def put_video(path: Path) -> Path:
-    return put(path, mp4_bytes())
+def put_video(path: Path, content: bytes = b"") -> Path:
+    """Each name has bytes of its own in each folder."""
+    own = os.fsencode("/".join(path.parts[-2:]))
+    return put(path, content or mp4_bytes() + _free_box(own))
+
+
+def put_zip(path: Path, members: Mapping[str, Path]) -> Path:
+    """members: by name, the files that are their content."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as zipped:
+        for name, file in members.items():
+            zipped.write(file, name)
+    return path
+
+
+def _free_box(content: bytes) -> bytes:
+    """A part of an MP4 file that players pass over: ISO/IEC 14496-12, 8.1.2."""
+    return struct.pack(">I4s", 8 + len(content), b"free") + content
 
 
 # --- AI-Hub ---
@@ -80,12 +108,18 @@ def event(name: str, start: int = 3, end: int = 9, box: Corners = (10, 10, 30, 4
     return track(f"{name}_start", [start], box) + track(f"{name}_end", [end], box)
 
 
-def annotation(*tracks: str, size: tuple[int, int] = SIZE) -> str:
+def annotation(*tracks: str, size: tuple[int, int] = SIZE, n_frames: object = N_FRAMES) -> str:
     width, height = size
-    task = f"<original_size><width>{width}</width><height>{height}</height></original_size>"
+    frames = f"<original_size><width>{width}</width><height>{height}</height></original_size>"
+    meta = f"<annotations>{task(f'<size>{n_frames}</size>', frames)}"
     head = '<?xml version="1.0" encoding="utf-8"?>'
-    meta = f"<annotations><meta><task>{task}</task></meta>"
     return "\n".join([head, meta, *tracks, "</annotations>", ""])
+
+
+def task(*elements: str) -> str:
+    """It declares labels that no track bears, as CVAT does."""
+    labels = "<labels><label><name>theft_start</name></label></labels>"
+    return f"<meta><task><name>x</name>{labels}{''.join(elements)}</task></meta>"
 
 
 def aihub_name(number: int = 12, scene: int = 1, camera: str = "CA", time: str = "16-15-01") -> str:
@@ -176,9 +210,13 @@ def csv_text(columns: Sequence[str], rows: Sequence[Row]) -> str:
 
 def landmarks_csv(root: Path) -> Tree:
     """10 clips of each label in two files, and an unlabelled one."""
-    for name in ("first", "second"):
+    for number, name in enumerate(("first", "second")):
         rows = [
-            old_row("" if label == 3 else 400 + 10 * i, label, x=500 + (label == 3) * 400 * clip)
+            old_row(
+                "" if label == 3 else 400 + 10 * i,
+                label,
+                x=500 + 10 * number + clip + (label == 3) * 400 * clip,
+            )
             for label in range(4)
             for clip in range(5)
             for i in range(6)

@@ -11,11 +11,13 @@ from typing import Final
 from tests.people import ROOT
 
 ARGUMENTS: Final = {
-    "segment": "data/index.csv data/landmarks data/windows data/reports/segment.json",
+    "segment": (
+        "data/index.csv data/splits.csv data/landmarks data/windows data/reports/segment.json"
+    ),
     "train": "data/windows data/checkpoint.safetensors data/reports/history.csv",
     "evaluate": (
-        "data/index.csv data/windows data/checkpoint.safetensors data/reports/metrics.json"
-        " data/reports/plots data/predictions.csv"
+        "data/index.csv data/splits.csv data/windows data/checkpoint.safetensors"
+        " data/reports/metrics.json data/reports/plots data/predictions.csv"
     ),
 }
 

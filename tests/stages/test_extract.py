@@ -39,7 +39,7 @@ class Project:
         (root / ".cache" / "models").symlink_to(drawn.pose_model().parent)
 
     def index(self, kind: str) -> list[Clip]:
-        clips = datasets.reader(kind, {"theft": "theft"}).read(RAW).clips
+        clips = datasets.reader(kind, {"theft": "theft"}).read(trees.material(RAW)).clips
         storage.write_index(INDEX, clips)
         return clips
 
@@ -48,10 +48,12 @@ class Project:
             trees.put_video(RAW / "theft" / f"{number}.mp4")
         return self.index("folder")
 
-    def extract(self, *, workers: int = 1, format: str = "parquet", **data: Any) -> Done:
+    def extract(
+        self, *, workers: int = 1, format: str = "parquet", source: str = "video", **data: Any
+    ) -> Done:
         params = yaml.safe_load((drawn.ROOT / "params.yaml").read_text(encoding="utf-8"))
         params["data"] |= {"kind": "folder"} | data
-        params["extract"] |= {"workers": workers, "format": format}
+        params["extract"] |= {"workers": workers, "format": format, "source": source}
         Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         stage = runpy.run_path(str(drawn.ROOT / "stages" / "extract.py"))
         extraction._extractor.cache_clear()  # what a new process would not have
@@ -110,10 +112,28 @@ def test_landmarks_that_the_data_set_brings(project: Project) -> None:
     reader = tree.reader()
     for clip in clips:
         written = storage.read_landmarks(OUT / f"{clip.clip_id}.csv")
-        own = reader.landmarks(tree.root, clip)
+        own = reader.landmarks(tree.material, clip)
         assert own is not None
         np.testing.assert_array_equal(written.xy, own.xy)
     assert storage.read_json(REPORT)["clips"] == len(clips)
+
+
+def test_annotated_keypoints_in_place_of_poses(project: Project) -> None:
+    """No detector and no pose model is needed; a clip without keypoints holds nobody."""
+    tree = trees.aihub(RAW)
+    bare = trees.aihub_name(12, 9)
+    trees.put_pair(RAW, bare, trees.annotation(trees.event("theft")))
+    clips = project.index(tree.kind)
+    Path(".cache/models").unlink()
+    (DETECTOR / "weights.pt").unlink()
+    assert project.extract(kind=tree.kind, source="annotations").returncode == 0
+    report = storage.read_json(REPORT)
+    assert (report["clips"], report["nobody"]) == (len(clips), 1)
+    assert report["pose"] == {"split": {}, "label": {}}
+    for clip in clips:
+        written = storage.read_landmarks(OUT / f"{clip.clip_id}.parquet")
+        assert len(written) == (0 if clip.clip_id == bare else 2)
+        assert (written.source.fps, written.source.n_frames) == (clip.fps, clip.n_frames)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ N_FRAMES, WIDTH, HEIGHT = 12, 320, 240
 def render(folder: Path) -> None:
     """The stage, in a folder that holds what the stages before it leave."""
     main = runpy.run_path(str(ROOT / "stages" / "render.py"))["main"]
-    main("raw", "index.csv", "landmarks", "checkpoint.safetensors", "renders")
+    main("raw", "index.csv", "splits.csv", "landmarks", "checkpoint.safetensors", "renders")
 
 
 def seen() -> Landmarks:
@@ -55,8 +55,12 @@ def clip(clip_id: str, label: str, *, path: str, split: str = "test") -> Clip:
         width=WIDTH,
         height=HEIGHT,
         take=clip_id,
+        store="",
         camera="CA",
+        actors="",
         split=split,
+        annotation="",
+        annotation_sha256="",
         spans=(Span(0, 4, label),),
     )
 
@@ -72,6 +76,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         clip("left out by extract", "assault", path="gone.mp4"),
     ]
     storage.write_index(tmp_path / "index.csv", clips)
+    storage.write_splits(tmp_path / "splits.csv", clips)
     (tmp_path / "raw").mkdir()
     with video.writing(tmp_path / "raw" / "t.mp4", FPS, WIDTH, HEIGHT) as writer:
         for _ in range(N_FRAMES):
@@ -105,6 +110,7 @@ def test_the_same_input_gives_the_same_bytes(folder: Path) -> None:
 
 def test_without_any_test_clip_it_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     storage.write_index(folder / "index.csv", [])
+    storage.write_splits(folder / "splits.csv", [])
     with pytest.raises(SystemExit) as stopped:
         render(folder)
     assert stopped.value.code == 1

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from yololstm.catalogue import Found, OnItem
 from yololstm.clips import NORMAL, Clip
 from yololstm.datasets.aihub import AihubReader
+from yololstm.datasets.aihub_outdoor import AihubOutdoorReader
 from yololstm.datasets.folder import FolderReader
 from yololstm.datasets.landmarks_csv import LandmarksCsvReader
 from yololstm.errors import ParamsError
 from yololstm.landmarks import Landmarks
+from yololstm.material import Material
 
-__all__ = ["DatasetReader", "Found", "reader"]
+__all__ = ["KINDS", "WITHOUT_VIDEO", "DatasetReader", "Found", "reader"]
+
+KINDS: Final = ("aihub", "aihub_outdoor", "folder", "landmarks_csv")
+WITHOUT_VIDEO: Final = frozenset({"landmarks_csv"})
+"""Kinds of data set that bring landmarks in place of video."""
 
 
 class DatasetReader(Protocol):
-    def read(self, root: Path, on_item: OnItem | None = None) -> Found:
-        """All clips below ``root``.
+    def read(self, material: Material, on_item: OnItem | None = None) -> Found:
+        """All clips of a data set.
 
         A clip's split is "test" or "val" only where the data set itself says so; UNLABELLED where
         it has no labels; else "train", out of which the index holds some back.
@@ -28,7 +33,7 @@ class DatasetReader(Protocol):
         """
         ...
 
-    def landmarks(self, root: Path, clip: Clip) -> Landmarks | None:
+    def landmarks(self, material: Material, clip: Clip) -> Landmarks | None:
         """What the data set itself knows about the persons of a clip that ``read`` gave.
 
         None where it knows nothing. Raises AnnotationError where the file no longer fits the clip.
@@ -37,7 +42,7 @@ class DatasetReader(Protocol):
 
 
 def reader(kind: str, label_map: Mapping[str, str], labels: Sequence[str] = ()) -> DatasetReader:
-    """kind: aihub, folder or landmarks_csv.
+    """kind: one of KINDS.
 
     label_map: the data set's own word for an event -> its label. labels: further labels that the
     folders of a ``folder`` data set may bear. Raises ParamsError for another kind.
@@ -46,12 +51,12 @@ def reader(kind: str, label_map: Mapping[str, str], labels: Sequence[str] = ()) 
     match kind:
         case "aihub":
             return AihubReader(events)
+        case "aihub_outdoor":
+            return AihubOutdoorReader(events)
         case "folder":
             own = {label.lower(): label for label in (*labels, *label_map.values(), NORMAL)}
             return FolderReader(own | events)
         case "landmarks_csv":
             return LandmarksCsvReader()
         case _:
-            raise ParamsError(
-                "data.kind", f"{kind!r} is unknown", "Known are aihub, folder, landmarks_csv"
-            )
+            raise ParamsError("data.kind", f"{kind!r} is unknown", f"Known are {', '.join(KINDS)}")

@@ -11,14 +11,15 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Final
 
 from yololstm import video
-from yololstm.catalogue import Found, OnItem, collect, files, video_clip, whole_clip
+from yololstm.catalogue import Found, OnItem, collect, video_clip, whole_clip
 from yololstm.clips import SPLITS, Clip
 from yololstm.errors import AnnotationError
 from yololstm.landmarks import Landmarks
+from yololstm.material import Material
 
 _CAMERA: Final = re.compile(r"(?P<take>.+)_(?P<camera>C[A-Z]|CAM\d+)", re.IGNORECASE)
 
@@ -28,22 +29,24 @@ class FolderReader:
     labels: Mapping[str, str]
     """What a folder may be called, in lower case -> the label of its clips."""
 
-    def read(self, root: Path, on_item: OnItem | None = None) -> Found:
-        return collect(partial(self._clips, root), files(root, video.SUFFIXES), root, on_item)
+    def read(self, material: Material, on_item: OnItem | None = None) -> Found:
+        paths = material.files(video.SUFFIXES)
+        problems = material.problems(video.SUFFIXES)
+        return collect(partial(self._clips, material), paths, on_item, problems=problems)
 
-    def landmarks(self, root: Path, clip: Clip) -> Landmarks | None:
+    def landmarks(self, material: Material, clip: Clip) -> Landmarks | None:
         return None
 
-    def _clips(self, root: Path, path: PurePosixPath) -> Iterable[Clip]:
+    def _clips(self, material: Material, path: PurePosixPath) -> Iterable[Clip]:
         split, folder = _split_and_folder(path)
         label = self._label(folder, path)
         named = _CAMERA.fullmatch(path.stem)
         stem, camera = (named["take"], named["camera"].upper()) if named else (path.stem, "")
-        info = video.probe(root / path)
-        spans = whole_clip(label, float(info.n_frames / info.fps))
+        facts = material.video_facts(path)
+        spans = whole_clip(label, float(facts.info.n_frames / facts.info.fps))
         # Files are often numbered anew in every label's folder, so the label is part of the take.
         take = f"{label}/{stem}"
-        yield video_clip(root, path, info, take=take, camera=camera, split=split, spans=spans)
+        yield video_clip(path, facts, take=take, camera=camera, split=split, spans=spans)
 
     def _label(self, folder: str, path: PurePosixPath) -> str:
         if folder in self.labels:

@@ -18,23 +18,25 @@ next: 3 m/s or more, so another person or another video. Each clip is a take of 
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
-from pathlib import Path, PurePosixPath
+from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from yololstm import storage
-from yololstm.catalogue import Found, OnItem, collect, files, whole_clip
+from yololstm.catalogue import Found, OnItem, collect, whole_clip
 from yololstm.clips import NORMAL, SPLITS, UNLABELLED, Clip
 from yololstm.errors import AnnotationError
 from yololstm.landmarks import Category, Landmarks, Source
+from yololstm.material import Material
 from yololstm.skeleton import HIPS, JOINTS, N_JOINTS, torso_length
 
 Floats = NDArray[np.float64]
@@ -56,6 +58,9 @@ _JUMP_TORSOS: Final = 2.0
 _BOX_MARGIN: Final = 0.05
 _MAX_FRAME: Final = 10_000_000
 _MAX_PIXEL: Final = 1e6
+_MAX_BYTES: Final = 2**29
+#: A clip of rows; what is longer is a mistake in FRAME_NUM.
+_MAX_HOURS: Final = 3
 _KINECT_SIZE: Final = (1920, 1080)
 _SIZES: Final = (_KINECT_SIZE, (2560, 1440), (3840, 2160))
 _CORRECT: Final = "Correct the file, or take it out of the data"
@@ -107,15 +112,16 @@ class _Timing:
 
 @dataclass(frozen=True)
 class LandmarksCsvReader:
-    _tables: dict[Path, _Table] = field(default_factory=dict, repr=False)
+    _tables: dict[tuple[Material, str], _Table] = field(default_factory=dict, repr=False)
 
-    def read(self, root: Path, on_item: OnItem | None = None) -> Found:
+    def read(self, material: Material, on_item: OnItem | None = None) -> Found:
         self._tables.clear()
-        return collect(partial(self._clips, root), files(root, {".csv"}), root, on_item)
+        paths, problems = material.files({".csv"}), material.problems({".csv"})
+        return collect(partial(self._clips, material), paths, on_item, problems=problems)
 
-    def landmarks(self, root: Path, clip: Clip) -> Landmarks | None:
+    def landmarks(self, material: Material, clip: Clip) -> Landmarks | None:
         path, _, rows = clip.path.rpartition("#row=")
-        table = self._table(root / path)
+        table = self._table(material, path)
         try:
             first, last = map(int, rows.split("-"))
         except ValueError as error:
@@ -127,34 +133,39 @@ class LandmarksCsvReader:
             raise AnnotationError(clip.path, "no such rows", "Run the index stage again")
         return _landmarks(table[start:stop], clip)
 
-    def _table(self, file: Path) -> _Table:
+    def _table(self, material: Material, path: str) -> _Table:
         """Every file is read once, however many clips it holds."""
-        if file not in self._tables:
-            self._tables[file] = _read(file)
-        return self._tables[file]
+        if (material, path) not in self._tables:
+            self._tables[material, path] = _read(material.read_bytes(path, _MAX_BYTES), path)
+        return self._tables[material, path]
 
-    def _clips(self, root: Path, path: PurePosixPath) -> Iterable[Clip]:
-        file = root / path
-        table = self._table(file)
-        digest, size = storage.sha256(file), file.stat().st_size
+    def _clips(self, material: Material, path: PurePosixPath) -> Iterable[Clip]:
+        content = material.read_bytes(path, _MAX_BYTES)
+        lines = content.splitlines(keepends=True)
+        table = self._tables[material, str(path)] = _read(content, str(path))
         for part in _cut_into_clips(table):
-            timing = _timing(part, file)
+            timing = _timing(part, str(path))
             first, last = int(part.line[0]), int(part.line[-1])
+            rows = b"".join(lines[first - 1 : last])
             label = UNLABELLED if part.label is None else _LABELS[part.label[0]]
             duration_s = float(timing.n_frames / timing.fps)
             width, height = _size(part)
             yield Clip(
                 clip_id=f"{path.stem}_{first}-{last}",
                 path=f"{path}#row={first}-{last}",
-                sha256=digest,
-                bytes=size,
+                sha256=sha256(rows).hexdigest(),
+                bytes=len(rows),
                 fps=timing.fps,
                 n_frames=timing.n_frames,
                 width=width,
                 height=height,
                 take=f"{path.with_suffix('')}_{first}-{last}",
+                store="",
                 camera="",
+                actors="",
                 split=_split(path) if label else UNLABELLED,
+                annotation="",
+                annotation_sha256="",
                 spans=whole_clip(label, duration_s) if label else (),
             )
 
@@ -167,22 +178,21 @@ def _split(path: PurePosixPath) -> str:
 # --- from text to numbers ---
 
 
-def _read(file: Path) -> _Table:
+def _read(content: bytes, file: str) -> _Table:
     """Raises AnnotationError, naming the line, where the file is of no known format."""
     try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.reader(lines)
-            columns = [_ALIASES.get(name.strip(), name.strip()) for name in next(reader, [])]
-            _check_columns(columns, file)
-            rows = [(reader.line_num, row) for row in reader if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        columns = [_ALIASES.get(name.strip(), name.strip()) for name in next(reader, [])]
+        _check_columns(columns, file)
+        rows = [(reader.line_num, row) for row in reader if row]
+    except (UnicodeDecodeError, csv.Error) as error:
         raise AnnotationError(file, f"cannot be read as CSV ({error})", _CORRECT) from error
     if not rows:
         raise AnnotationError(f"{file}:2", "there is no row below the header", _CORRECT)
     return _table(columns, rows, file)
 
 
-def _check_columns(columns: Sequence[str], file: Path) -> None:
+def _check_columns(columns: Sequence[str], file: str) -> None:
     expected = _AIHUB if set(columns) & set(_LEVELS) else _OLD
     unknown = [name for name in columns if name not in expected and name != "label"]
     missing = sorted(expected.difference(columns))
@@ -198,7 +208,7 @@ def _first_of(names: Sequence[str], n: int = 3) -> str:
     return ", ".join(repr(name) for name in names[:n]) + more
 
 
-def _table(columns: list[str], rows: list[tuple[int, list[str]]], file: Path) -> _Table:
+def _table(columns: list[str], rows: list[tuple[int, list[str]]], file: str) -> _Table:
     cells = _numbers(columns, rows, file)
     place = {name: i for i, name in enumerate(columns)}
 
@@ -244,7 +254,7 @@ def _is_no_label(label: Floats | None, n: int) -> Flags:
     return np.zeros(n, dtype=np.bool_) if label is None else ~np.isin(label, range(len(_LABELS)))
 
 
-def _numbers(columns: list[str], rows: list[tuple[int, list[str]]], file: Path) -> Floats:
+def _numbers(columns: list[str], rows: list[tuple[int, list[str]]], file: str) -> Floats:
     """(N, columns) with NaN for an empty cell and for the time stamp, which nobody needs."""
     cells = np.full((len(rows), len(columns)), np.nan)
     numeric = [i for i, name in enumerate(columns) if name != "TIMESTAMP"]
@@ -297,11 +307,14 @@ def _jumps(xy: Floats) -> Flags:
     return jumps
 
 
-def _timing(part: _Table, file: Path) -> _Timing:
+def _timing(part: _Table, file: str) -> _Timing:
     if np.isnan(part.frame[0]):
         counted = np.arange(len(part), dtype=np.int32)
         return _Timing(counted, Fraction(_SOURCE_FPS, _KEPT_EVERY))
     since = (part.frame - part.frame[0]).astype(np.int32)
+    if len(late := np.flatnonzero(since > _MAX_HOURS * 3600 * _SOURCE_FPS)):
+        problem = f"FRAME_NUM is more than {_MAX_HOURS} hours after the clip's first"
+        raise AnnotationError(f"{file}:{part.line[late[0]]}", problem, _CORRECT)
     # Every tenth frame of the source, unless this clip was kept more densely.
     step = math.gcd(_KEPT_EVERY, *since.tolist())
     seen: set[tuple[int, float]] = set()
@@ -326,7 +339,7 @@ def _size(part: _Table) -> tuple[int, int]:
 
 
 def _landmarks(part: _Table, clip: Clip) -> Landmarks:
-    timing = _timing(part, Path(clip.path))
+    timing = _timing(part, clip.path)
     _, body = np.unique(part.body, return_inverse=True)
     nobody = np.asarray(np.isnan(part.xy[:, :N_JOINTS, 0]).all(axis=1))
     order = np.lexsort((body, timing.frame))

@@ -1,0 +1,19 @@
+"""Gather the metrics of several runs, such as folds: their mean and how far they spread."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from yololstm.console import exit_on_error
+from yololstm.evaluation import spread
+from yololstm.storage import read_json, write_json
+
+
+@exit_on_error
+def main(report: str, *metrics: str) -> None:
+    write_json(Path(report), spread([read_json(Path(name)) for name in metrics]))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
