@@ -23,7 +23,7 @@ from tests.imports import (
 LAYERS = {
     0: "errors skeleton landmarks clips events",
     1: (
-        "tracking scaling actors windows segmentation splits leaks copies probes census page"
+        "tracking scaling actors windows segmentation splits naming leaks copies probes census page"
         " augmentation models training inference evaluation drawing pose.quality"
         " sample.body sample.acting sample.rendering sample.looks sample.shop sample.scenes"
         " sample.takes sample.annotation"

@@ -154,6 +154,19 @@ def test_kinect_rows_are_unlabelled(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.confidence, [[1] * 13, [1 / 3] * 13], rtol=1e-6)
 
 
+def test_cameras_of_one_take_stay_together(tmp_path: Path) -> None:
+    """Where the file is named as AI-Hub names the video."""
+    for time, camera in (("16-15-01", "CA"), ("16-15-04", "CB"), ("17-00-00", "CA")):
+        name = f"C_3_12_1_BU_DYA_07-31_{time}_{camera}_RGB_DF2_M1.csv"
+        put(tmp_path / name, csv_text(kinect_columns(), [kinect_row(0), kinect_row(10)]))
+    found = sorted(read(tmp_path).clips, key=lambda clip: clip.path)
+    assert [(clip.store, clip.camera, clip.actors) for clip in found] == [
+        ("DYA", camera, "DF2_M1") for camera in ("CA", "CB", "CA")
+    ]
+    first, second, later = (clip.take for clip in found)
+    assert first == second == "C_3_12_1_BU_DYA_07-31_16-15-01_RGB_DF2_M1" != later
+
+
 def test_both_spellings_of_the_spine_are_known(tmp_path: Path) -> None:
     text = csv_text(kinect_columns(), [kinect_row(0)])
     put(tmp_path / "x.csv", text.replace("SPINE_NAVA_", "SPINE_NAVAL_"))

@@ -20,7 +20,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -29,7 +29,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from yololstm import cvat
+from yololstm import cvat, naming
 from yololstm.catalogue import (
     Found,
     Namesakes,
@@ -56,20 +56,10 @@ from yololstm.video import VideoInfo
 EVENTS: Final = ("theft", "fight", "broken", "fall", "fire", "smoke", "abandon")
 
 _SUFFIXES: Final = frozenset({".mp4", ".xml"})
-_NAME: Final = re.compile(
-    r"(?P<scene>.+)_(?P<time>\d\d-\d\d-\d\d)_(?P<camera>C[A-Z])(?P<actors>_.+)?"
-)
-_SHOPPING: Final = re.compile(r"C_1_.+")
-#: Before the date: C_3_12_1_BU_DYA_07-31
-_STORE: Final = re.compile(r"_(?P<store>[A-Z]+)_\d\d-\d\d$")
 _EVENT_LABEL: Final = re.compile(r"(?P<event>.+)_(?P<side>start|end)")
-_RGB: Final = re.compile(r"^_RGB(?=_|$)")
 _WORD: Final = re.compile(r"[^a-z]")
 _TRAINING: Final = re.compile(r"(?<![a-z])training(?![a-z])|^t[sl]_", re.IGNORECASE)
 _VALIDATION: Final = re.compile(r"(?<![a-z])validation(?![a-z])|^v[sl]_", re.IGNORECASE)
-#: Cameras of one take are started by hand, seconds apart; a take lasts a minute.
-_SAME_TAKE_S: Final = 30
-
 #: Boxes are drawn by hand and may pass the edge of the frame by this share of its size.
 _BOX_TOLERANCE: Final = 0.02
 #: An annotation is of another video if its length differs by more than this and by more than this
@@ -104,16 +94,6 @@ _PLACES: Final = {
 }
 
 
-class _Name(NamedTuple):
-    """What the name of a file says; all but the take may be empty."""
-
-    take: str
-    store: str
-    camera: str
-    actors: str
-    is_shopping: bool
-
-
 class _Mark(NamedTuple):
     """The start or the end of an event."""
 
@@ -140,7 +120,7 @@ class AihubReader:
         problems = material.problems(_SUFFIXES)
         found = collect(partial(self._clips, material), pairs, on_item, problems=problems)
         warnings = sorted([*found.warnings, *unusual_rates(found.clips)])
-        return replace(found, clips=_joined_takes(found.clips), warnings=warnings)
+        return replace(found, clips=naming.with_takes_joined(found.clips), warnings=warnings)
 
     def landmarks(self, material: Material, clip: Clip) -> Landmarks | None:
         """The annotated keypoints; track n is made of the nth track of each keypoint's name."""
@@ -155,7 +135,7 @@ class AihubReader:
         annotation, annotation_facts = _annotation(material, annotation_path)
         facts = material.video_facts(path)
         _check(annotation, facts)
-        name = _named(path.stem)
+        name = naming.parse(path.stem)
         events = _events(annotation, self.label_map, is_shopping=name.is_shopping)
         yield video_clip(
             path,
@@ -213,69 +193,6 @@ def _doubles(files: Namesakes, read: tuple[PurePosixPath, PurePosixPath]) -> Ite
             if path != kept and is_packed(path) == is_packed(kept):
                 problem = f"the same bytes stand in {kept.parent}, which was read instead"
                 yield Problem(str(path), problem, "Take one of the two out")
-
-
-def _named(stem: str) -> _Name:
-    """A name of another form is a take of its own."""
-    stem = stem.upper()
-    is_shopping = _SHOPPING.fullmatch(stem) is not None
-    name = _NAME.fullmatch(stem)
-    if name is None:
-        return _Name(stem, "", "", "", is_shopping)
-    actors = name["actors"] or ""
-    store = _STORE.search(name["scene"])
-    return _Name(
-        take=f"{name['scene']}_{name['time']}{actors}",
-        store=store["store"] if store else "",
-        camera=name["camera"],
-        actors=_RGB.sub("", actors).removeprefix("_"),
-        is_shopping=is_shopping,
-    )
-
-
-class _Start(NamedTuple):
-    """When the cameras of one name were started."""
-
-    second: int
-    take: str
-    cameras: frozenset[str]
-
-
-def _joined_takes(clips: Sequence[Clip]) -> list[Clip]:
-    """Takes whose names differ by a few seconds only are one: the first of them."""
-    cameras: dict[tuple[str, str], dict[tuple[int, str], set[str]]] = defaultdict(
-        lambda: defaultdict(set)
-    )
-    for clip in clips:
-        if name := _NAME.fullmatch(PurePosixPath(clip.path).stem.upper()):
-            scene = (name["scene"], name["actors"] or "")
-            cameras[scene][_seconds(name["time"]), clip.take].add(name["camera"])
-    first: dict[str, str] = {}
-    for of_scene in cameras.values():
-        starts = [_Start(*start, frozenset(seen)) for start, seen in sorted(of_scene.items())]
-        first.update(_first_takes(starts))
-    return [replace(clip, take=first.get(clip.take, clip.take)) for clip in clips]
-
-
-def _first_takes(starts: Iterable[_Start]) -> dict[str, str]:
-    """The take that each belongs to: the latest that began seconds before, none of whose cameras
-    would film it twice. starts: of one scene, in order of time."""
-    takes: list[_Start] = []
-    first = {}
-    for start in starts:
-        takes = [take for take in takes if start.second - take.second < _SAME_TAKE_S]
-        fitting = (take for take in reversed(takes) if not take.cameras & start.cameras)
-        take = next(fitting, start)
-        first[start.take] = take.take
-        if take in takes:
-            takes.remove(take)
-        takes.append(_Start(start.second, take.take, take.cameras | start.cameras))
-    return first
-
-
-def _seconds(time: str) -> int:
-    hours, minutes, seconds = map(int, time.split("-"))
-    return (hours * 60 + minutes) * 60 + seconds
 
 
 # --- video and annotation held against each other ---

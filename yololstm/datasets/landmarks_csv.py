@@ -12,7 +12,8 @@ Without the column ``label``, as AI-Hub has it, clips are UNLABELLED.
 FRAME_NUM counts frames of a source at 30 frames a second, of which every tenth was kept. Its gaps
 are gaps in time. A clip ends where FRAME_NUM falls or the label changes, and in rows without
 FRAME_NUM where the middle of the hips moves by more than two torso lengths from one row to the
-next: 3 m/s or more, so another person or another video. Each clip is a take of its own.
+next: 3 m/s or more, so another person or another video. Each clip is a take of its own, unless the
+file is named as AI-Hub names it: then the name says the take.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import io
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from hashlib import sha256
@@ -32,6 +33,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from yololstm import naming
 from yololstm.catalogue import Found, OnItem, collect, whole_clip
 from yololstm.clips import NORMAL, SPLITS, UNLABELLED, Clip
 from yololstm.errors import AnnotationError
@@ -117,7 +119,8 @@ class LandmarksCsvReader:
     def read(self, material: Material, on_item: OnItem | None = None) -> Found:
         self._tables.clear()
         paths, problems = material.files({".csv"}), material.problems({".csv"})
-        return collect(partial(self._clips, material), paths, on_item, problems=problems)
+        found = collect(partial(self._clips, material), paths, on_item, problems=problems)
+        return replace(found, clips=naming.with_takes_joined(found.clips))
 
     def landmarks(self, material: Material, clip: Clip) -> Landmarks | None:
         path, _, rows = clip.path.rpartition("#row=")
@@ -143,6 +146,7 @@ class LandmarksCsvReader:
         content = material.read_bytes(path, _MAX_BYTES)
         lines = content.splitlines(keepends=True)
         table = self._tables[material, str(path)] = _read(content, str(path))
+        name = naming.parse(path.stem)
         for part in _cut_into_clips(table):
             timing = _timing(part, str(path))
             first, last = int(part.line[0]), int(part.line[-1])
@@ -159,10 +163,10 @@ class LandmarksCsvReader:
                 n_frames=timing.n_frames,
                 width=width,
                 height=height,
-                take=f"{path.with_suffix('')}_{first}-{last}",
-                store="",
-                camera="",
-                actors="",
+                take=name.take if name.camera else f"{path.with_suffix('')}_{first}-{last}",
+                store=name.store,
+                camera=name.camera,
+                actors=name.actors,
                 split=_split(path) if label else UNLABELLED,
                 annotation="",
                 annotation_sha256="",
