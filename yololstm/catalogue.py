@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from yololstm.clips import NORMAL, Clip, Span
-from yololstm.errors import AnnotationError, DataError, Problem
+from yololstm.cluster import spread
+from yololstm.errors import AnnotationError, DataError, Problem, YololstmError
 from yololstm.material import Facts, Material, VideoFacts
 
 Item = TypeVar("Item")
 OnItem = Callable[[], None]
+Outcome: TypeAlias = list[Clip | Problem] | DataError
+
+#: Items from which on it pays to start processes, and how many each is given at a time.
+_MANY: Final = 400
+_CHUNK: Final = 50
 
 #: Letters of a name that may be anything.
 _SHOWN: Final = 40
@@ -51,7 +56,7 @@ def collect(
     *,
     problems: Iterable[Problem] = (),
 ) -> Found:
-    """Call ``make`` on every item, in threads.
+    """Call ``make`` on every item; on many, in several processes, for which it must pickle.
 
     It yields clips, and problems to warn of; a DataError of it leaves the item out, and is listed.
     Clips that are the same byte for byte are warned of too.
@@ -62,28 +67,51 @@ def collect(
     problems = list(problems)
     unmapped: list[Problem] = []
     warnings: list[Problem] = []
-
-    def outcome(item: Item) -> list[Clip | Problem] | DataError:
-        try:
-            return list(make(item))
-        except DataError as error:
-            return error
-
-    # Parsing XML, hashing and reading packets leave the interpreter to other threads; the rest does
-    # not, and more threads than cores get in each other's way.
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for result in pool.map(outcome, items):
-            if isinstance(result, UnmappedError):
-                unmapped.append(result.problem)
-            elif isinstance(result, DataError):
-                problems.append(result.problem)
-            else:
-                clips.extend(made for made in result if isinstance(made, Clip))
-                warnings.extend(made for made in result if isinstance(made, Problem))
-            if on_item is not None:
-                on_item()
+    for outcome in _outcomes(make, list(items), on_item or _nothing):
+        if isinstance(outcome, UnmappedError):
+            unmapped.append(outcome.problem)
+        elif isinstance(outcome, DataError):
+            problems.append(outcome.problem)
+        else:
+            clips.extend(made for made in outcome if isinstance(made, Clip))
+            warnings.extend(made for made in outcome if isinstance(made, Problem))
     warnings.extend(_copies(clips))
     return Found(_with_unique_ids(clips), *map(sorted, (problems, unmapped, warnings)))
+
+
+def _outcomes(
+    make: Callable[[Item], Iterable[Clip | Problem]], items: Sequence[Item], on_item: OnItem
+) -> Iterator[Outcome]:
+    """In the order of completion."""
+    if len(items) < _MANY:
+        for item in items:
+            yield _outcome(make, item)
+            on_item()
+        return
+    # Half of the work holds the interpreter, so that threads would only get in each other's way.
+    chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]
+    for chunk, outcomes in spread(partial(_of_chunk, make), chunks):
+        if isinstance(outcomes, YololstmError):
+            raise outcomes
+        yield from outcomes
+        for _ in chunk:
+            on_item()
+
+
+def _of_chunk(
+    make: Callable[[Item], Iterable[Clip | Problem]], items: Sequence[Item]
+) -> list[Outcome]:
+    return [_outcome(make, item) for item in items]
+
+
+def _outcome(make: Callable[[Item], Iterable[Clip | Problem]], item: Item) -> Outcome:
+    try:
+        return list(make(item))
+    except DataError as error:
+        return error
+
+
+def _nothing() -> None: ...
 
 
 # --- files ---
