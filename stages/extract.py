@@ -8,7 +8,8 @@ from pathlib import Path
 
 from yololstm import extraction, storage, weights
 from yololstm.console import exit_on_error
-from yololstm.datasets import WITHOUT_VIDEO
+from yololstm.datasets import WITH_KEYPOINTS, WITHOUT_VIDEO
+from yololstm.errors import ParamsError
 from yololstm.material import Material
 from yololstm.params import load
 
@@ -18,6 +19,9 @@ def main(root: str, index: str, detector: str, out: str, report: str) -> None:
     params = load(Path("params.yaml"))
     options, kind = params.extract, params.data.kind
     settings = None
+    if options.source == "annotations" and kind not in WITH_KEYPOINTS:
+        problem = f"a data set of kind {kind} brings no keypoints"
+        raise ParamsError("extract.source", problem, "Set it to video")
     if options.source == "video" and kind not in WITHOUT_VIDEO:
         settings = extraction.ExtractionSettings(
             weights=weights.detector_weights(Path(detector)),

@@ -19,12 +19,12 @@ def main(root: str, index: str, report: str, page: str) -> None:
     material = Material(Path(root), Path(".cache/material"))
     with progress("index", total=None, unit="files") as advance:
         found = indexing.examined(reader.read(material, lambda: advance(1)), labels)
-    for problems in (found.problems, found.unmapped, found.warnings):
+    for problems in (found.unreadable, found.problems, found.unmapped, found.warnings):
         for line in indexing.told(problems):
             warn(line)
+    indexing.write_report(found, labels, material, json=Path(report), html=Path(page))
     clips = indexing.build(found, labels=labels, max_left_out=data.max_left_out)
     storage.write_index(Path(index), clips)
-    indexing.write_report(found, labels, material, json=Path(report), html=Path(page))
     print(indexing.summary(found))
 
 

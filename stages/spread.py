@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 from yololstm.console import exit_on_error
-from yololstm.evaluation import spread
+from yololstm.evaluation import over_runs
 from yololstm.storage import read_json, write_json
 
 
 @exit_on_error
 def main(report: str, *metrics: str) -> None:
-    write_json(Path(report), spread([read_json(Path(name)) for name in metrics]))
+    write_json(Path(report), over_runs([read_json(Path(name)) for name in metrics]))
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
-from yololstm import catalogue
+from yololstm import catalogue, storage
 from yololstm.clips import Clip
 from yololstm.errors import AnnotationError, DataError, Problem, WeightsError
+from yololstm.finding import Listing
 
 CLIP = Clip(
     *("a", "a.mp4", "", 1, Fraction(3), 9, 64, 48),
@@ -48,14 +50,18 @@ def test_outcomes_are_sorted_out_however_many(n: int) -> None:
         make,
         range(n),
         lambda: calls.append(None),
-        problems=[Problem("0.zip", "damaged", "Fetch it")],
+        listing=Listing(
+            problems=[Problem("0.zip/x.mp4", "damaged", "Fetch it")],
+            unreadable=[Problem("0.zip", "damaged", "Fetch it")],
+        ),
     )
     numbers = {kind: [i for i in range(n) if i % 7 == kind] for kind in range(7)}
     assert len(calls) == n
     assert [p.place for p in found.problems] == [
-        "0.zip",
+        "0.zip/x.mp4",
         *(f"{i:04d}.xml:1" for i in numbers[3]),
     ]
+    assert [p.place for p in found.unreadable] == ["0.zip"]
     assert [p.place for p in found.unmapped] == [f"{i:04d}.xml:2" for i in numbers[5]]
     assert [p.place for p in found.warnings] == [f"{i:04d}.xml:3" for i in numbers[6]]
     left_out = {*numbers[3], *numbers[5]}
@@ -86,6 +92,20 @@ def test_same_bytes_under_two_names_are_warned_of() -> None:
         ("c.mp4", "byte for byte the same as a.mp4"),
     ]
     assert [clip.clip_id for clip in found.clips] == ["a", "a-2", "a-3"]
+
+
+def test_ids_can_be_names_of_files(tmp_path: Path) -> None:
+    clips = [
+        replace(CLIP, clip_id=stem, path=f"{folder}/{stem}.mp4", sha256=f"{folder}{stem}")
+        for stem in ("절" * 80 + "1", "절" * 80 + "2", "a" * 240)
+        for folder in ("x" * 100 + "/" + "y" * 100, "z")
+    ]
+    ids = [clip.clip_id for clip in catalogue.collect(lambda clip: [clip], clips).clips]
+    assert len({clip_id.casefold() for clip_id in ids}) == len(clips)
+    for clip_id in ids:
+        with storage.atomic(tmp_path / f"{clip_id}.parquet") as temporary:
+            temporary.touch()
+    assert len(list(tmp_path.iterdir())) == len(clips)
 
 
 def test_label_of_an_event() -> None:

@@ -52,6 +52,21 @@ def shop() -> list[Clip]:
 # --- counts ---
 
 
+@pytest.mark.parametrize(
+    ("spans", "is_covered"),
+    [
+        ((), False),
+        ([(0, 10)], True),
+        ([(0, 9.9)], False),
+        ([(0, 5), (5, 10)], False),
+        ([(1, 2), (-1, 11)], True),
+    ],
+)
+def test_clip_is_covered_by_one_span(spans: list[tuple[float, float]], is_covered: bool) -> None:
+    given = clip("t", "theft", spans=tuple(Span(*span, "theft") for span in spans))
+    assert given.is_covered is is_covered
+
+
 def test_counts() -> None:
     counted = census.count([*shop(), clip("x", "theft", "CC", "")], LABELS)
     assert (counted.whole.clips, counted.whole.takes) == (13, 7)

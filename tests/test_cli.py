@@ -214,6 +214,20 @@ def test_faults_are_shown_and_make_the_check_fail(desk: Path) -> None:
     assert all(f"lone{i:02}.xml" in page for i in range(25))
 
 
+def test_what_cannot_be_opened_is_shown_and_makes_the_check_fail(desk: Path) -> None:
+    tree = aihub(desk / "root")
+    put(tree.root / "TS_12.zip", b"")
+    result = invoke("data", "check", tree.root)
+    assert result.exit_code == 1
+    assert "\n1 not opened, with all that they hold\n  TS_12.zip: the zip is" in result.stdout
+    assert "; 0 left out; 1 not opened -> data/check/check.html" in result.stdout
+    assert result.stderr == (
+        "error: TS_12.zip: the zip is empty, so that nobody knows what is missing."
+        " Download it again, or take it out of the data.\n"
+    )
+    assert "TS_12.zip" in Path("data/check/check.html").read_text(encoding="utf-8")
+
+
 def test_what_is_merely_unmapped_or_doubtful_does_not_fail(desk: Path) -> None:
     tree = aihub(desk / "root")
     put_pair(tree.root, aihub_name(7), annotation(event("fall")))

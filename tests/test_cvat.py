@@ -64,7 +64,30 @@ def test_a_file_tells_how_late_it_may_reach() -> None:
     found = read(annotation(event("theft", 3, 6), keypoint("x", {8: (1, 2)})))
     assert [found.may_reach(frame) for frame in (0, 8, 9)] == [True, True, False]
     assert not read(annotation()).may_reach(0)
-    assert read(shape("box", frame="late")).may_reach(100)  # to be looked at, and refused
+    # to be looked at, and refused
+    for frame in ("late", "-1", "1.5", "", "absent", "1" * 8):
+        assert read(shape("points", frame=frame)).may_reach(10**9)
+
+
+@pytest.mark.parametrize("points", ["1,2", "-1,-2.5", "0.00,99999.99", "1,2." + "5" * 17])
+def test_plain_points_need_not_be_looked_at(points: str) -> None:
+    assert not read(shape("points", points=points)).may_misplace()
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        *("absent", "", "1", "1,", ",2", "1,2;3,4", "1,2,3", "1.2.3,4", "nan,2", "1,-inf"),
+        *("1,1e400", "1000000,2", "1,-1000000", "1,2&#10;3,4", "1,2&#10;", "٣,4", "--1,2", "1,2 "),
+        "999999.99999999999,2",
+    ],
+)
+def test_any_other_points_are_looked_at(points: str) -> None:
+    assert read(shape("points", points=points)).may_misplace()
+
+
+def test_points_are_looked_at_where_there_are_none() -> None:
+    assert not read(annotation(event("theft"))).may_misplace()
 
 
 def test_what_is_never_there_has_no_shapes() -> None:
@@ -184,8 +207,12 @@ def read_if_sound(xml: str | bytes) -> None:
     try:
         found = read(xml)
         boxes = [(one.shapes(), 4) for one in found.boxes]
+    except AnnotationError:
+        return
+    try:
         points = [(one.shapes(), 2) for one in found.points]
     except AnnotationError:
+        assert found.may_misplace() or found.may_reach(10**9)
         return
     for one, width in (*boxes, *points):
         assert one.frame.tolist() == sorted(one.frame.tolist())
@@ -292,6 +319,7 @@ def test_a_file_of_any_size_takes_little_memory(shape: str, tmp_path: Path) -> N
         with contextlib.suppress(AnnotationError):
             found = cvat.read(content, "a.xml")
             found.may_reach(100)
+            found.may_misplace()
             [track.shapes() for track in (*found.boxes, *found.points)]
         print(peak() - before)
     """

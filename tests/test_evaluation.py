@@ -13,7 +13,7 @@ from tests.people import LABELS, clip
 from yololstm import evaluation
 from yololstm.clips import NORMAL
 from yololstm.errors import EmptyError
-from yololstm.evaluation import name_clip, pr_curves, roc_curves, scores, spread
+from yololstm.evaluation import name_clip, over_runs, pr_curves, roc_curves, scores
 from yololstm.windows import Windows, WindowSpec
 
 SPEC = WindowSpec(fps=3, length=4, hop=2, max_gap_s=1.0, min_valid=0.5)
@@ -172,7 +172,7 @@ def test_curves_are_short_finite_and_keep_their_area(seed: int, n: int, present:
 
 def test_spread_of_runs_has_the_shape_of_one() -> None:
     runs = [{"clip": {"f1": f1, "theft": {"n": 2}}, "n": 3, "who": "x"} for f1 in (0.5, 0.7, 0.9)]
-    assert spread(runs) == {
+    assert over_runs(runs) == {
         "clip": {
             "f1": {
                 "mean": pytest.approx(0.7),
@@ -183,15 +183,15 @@ def test_spread_of_runs_has_the_shape_of_one() -> None:
         },
         "n": {"mean": 3, "std": 0, "values": [3, 3, 3]},
     }
-    assert spread(runs[:1])["n"]["std"] == 0
+    assert over_runs(runs[:1])["n"]["std"] == 0
 
 
 def test_spread_leaves_out_what_a_run_lacks() -> None:
-    assert spread([{"a": 1, "b": {"c": 1}}, {"b": {"c": 3}}]) == {
+    assert over_runs([{"a": 1, "b": {"c": 1}, "d": {"e": 1}}, {"b": {"c": 3}}]) == {
         "b": {"c": {"mean": 2, "std": pytest.approx(2**0.5), "values": [1, 3]}}
     }
 
 
 def test_spread_of_nothing_is_an_error() -> None:
     with pytest.raises(EmptyError, match="no metrics to gather"):
-        spread([])
+        over_runs([])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -277,8 +278,28 @@ def test_clip_of_an_index(
     assert pickle.loads(pickle.dumps(one)) == one  # noqa: S301
     report = extraction.report([outcome], [])
     assert report["landmarks_share"] == 1.0
-    assert report["pose"]["split"]["train"]["person_frames"] == 24
-    assert report["pose"]["label"] == {"theft": report["pose"]["split"]["train"]}
+    assert report["pose"]["official"]["train"]["person_frames"] == 24
+    assert report["pose"]["label"] == {"theft": report["pose"]["official"]["train"]}
+
+
+def test_faulty_keypoints_cost_no_poses(
+    told: Any,
+    settings: ExtractionSettings,
+    tree: Path,
+    clip: Clip,
+    truth: Landmarks,
+    tmp_path: Path,
+) -> None:
+    told(person_boxes(truth))
+    root = tmp_path / "tree"
+    shutil.copytree(tree, root)
+    text = (root / clip.annotation).read_text()
+    (root / clip.annotation).write_text(text.replace("<points ", '<points frame="99999" ', 1))
+    outcome = extraction.extract_clip(job(root, clip, tmp_path / "one.parquet", settings))
+    assert (outcome.posed, outcome.agreement) == (24, None)
+    assert outcome.doubt is not None
+    assert outcome.doubt.place.startswith(clip.annotation)
+    assert extraction.report([outcome], [])["not_compared"] == [vars(outcome.doubt)]
 
 
 def test_models_are_loaded_once(
@@ -360,12 +381,13 @@ def test_report_counts(clip: Clip) -> None:
         "persons": 10,
         "landmarks_share": 0.8,
         "tracks": 3,
+        "not_compared": [],
         "left_out": [
             {"place": "a", "problem": "x", "remedy": "y"},
             {"place": "b", "problem": "x", "remedy": "y"},
         ],
         "pose": {
-            "split": {
+            "official": {
                 "train": {"person_frames": 10, "found_share": 0.9, "pck02": 0.8},
                 "test": {"person_frames": 10, "found_share": 0.0, "pck02": None},
             },

@@ -50,7 +50,7 @@ def test_folder_may_be_called_as_a_zip(tmp_path: Path) -> None:
 def test_hidden_files_do_not_count(tmp_path: Path) -> None:
     for name in (".a.mp4", ".b/c.mp4", "__MACOSX/d.mp4", "._e.zip", ".f.zip.part0"):
         put(tmp_path / name, "x")
-    assert finding.find(tmp_path, {".mp4"}) == finding.Listing([], [])
+    assert finding.find(tmp_path, {".mp4"}) == finding.Listing()
 
 
 def test_damaged_zip_hides_nothing_else(tmp_path: Path) -> None:
@@ -59,7 +59,8 @@ def test_damaged_zip_hides_nothing_else(tmp_path: Path) -> None:
     put(tmp_path / "y.mp4", "x")
     found = finding.find(tmp_path, {".mp4"})
     assert list(map(str, found.paths)) == ["a/sound.zip/x.mp4", "y.mp4"]
-    (problem,) = found.problems
+    assert found.problems == []
+    (problem,) = found.unreadable
     assert problem.place == "a/broken.zip"
     assert "not a whole zip" in problem.problem
 
@@ -67,7 +68,8 @@ def test_damaged_zip_hides_nothing_else(tmp_path: Path) -> None:
 def test_fault_of_a_member_is_named_if_it_is_of_a_kind_that_is_sought(tmp_path: Path) -> None:
     zip_up(tmp_path / "a.zip", "../x.mp4", "../x.txt", "inner.zip")
     found = finding.find(tmp_path, {".mp4"})
-    assert [problem.place for problem in found.problems] == ["a.zip/../x.mp4", "a.zip/inner.zip"]
+    assert [problem.place for problem in found.problems] == ["a.zip/../x.mp4"]
+    assert [problem.place for problem in found.unreadable] == ["a.zip/inner.zip"]
 
 
 @pytest.mark.parametrize("numbers", [("part0", "part9", "part10"), ("001", "002", "010")])
@@ -78,13 +80,13 @@ def test_zip_in_pieces_can_be_joined_as_is_said(tmp_path: Path, numbers: tuple[s
     for number, piece in zip(numbers, cuts, strict=True):
         put(folder / f"TS 12's.zip.{number}", piece)
     assert names(tmp_path / "root") == []
-    (problem,) = finding.find(tmp_path / "root", {".mp4"}).problems
+    (problem,) = finding.find(tmp_path / "root", {".mp4"}).unreadable
     assert problem.place == f"b c/TS 12's.zip.{'part' * numbers[0].startswith('part')}*"
-    command = problem.remedy.removeprefix("Join them: ")
+    command = problem.remedy.removeprefix("Join them: `").removesuffix("`")
     subprocess.run(["bash", "-c", command], cwd=folder, check=True)
     assert (folder / "TS 12's.zip").read_bytes() == whole
     assert names(tmp_path / "root") == ["b c/TS 12's.zip/x.mp4"]
-    assert finding.find(tmp_path / "root", {".mp4"}).problems == []
+    assert finding.find(tmp_path / "root", {".mp4"}).unreadable == []
 
 
 def test_decomposed_names_are_given_composed_and_still_lead_there(tmp_path: Path) -> None:
@@ -107,9 +109,12 @@ def test_what_is_not_there_would_lie_where_its_name_says(tmp_path: Path) -> None
 def test_one_name_in_both_forms_is_told(tmp_path: Path) -> None:
     put(tmp_path / f"{NFC}.mp4", "1")
     put(tmp_path / f"{NFD}.mp4", "2")
+    for form in (NFC, NFD):
+        zip_up(tmp_path / f"{form}.zip", f"{form!a}.mp4")
     found = finding.find(tmp_path, {".mp4"})
     assert found.paths == []
     assert [problem.place for problem in found.problems] == [f"{NFC}.mp4"]
+    assert [problem.place for problem in found.unreadable] == [f"{NFC}.zip"]
 
 
 def test_links_are_followed_once(tmp_path: Path) -> None:
@@ -134,7 +139,7 @@ def test_folder_that_may_not_be_read_is_told(tmp_path: Path) -> None:
     script = (
         "import os, sys; from pathlib import Path; from yololstm import finding;"
         "root = os.open(sys.argv[1], os.O_RDONLY); os.fchdir(root); os.setuid(65534);"
-        "found = finding.find(Path('.'), {'.mp4'}); print(*found.paths, found.problems)"
+        "found = finding.find(Path('.'), {'.mp4'}); print(*found.paths, found.unreadable)"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

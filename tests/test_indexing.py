@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,15 @@ def test_too_many_faults_are_an_error() -> None:
         build(found(clips, n_problems=3))
 
 
+@pytest.mark.parametrize("clips", [takes(3), []])
+def test_what_could_not_be_opened_is_an_error_whatever_the_limit(clips: list[Clip]) -> None:
+    hidden = [Problem(f"{i}.zip", "the zip is empty", "Fetch it") for i in range(3)]
+    for n, others in ((1, ""), (3, "; and 2 more such")):
+        told = f"0.zip: the zip is empty, so that nobody knows what is missing{others}. Fetch it."
+        with pytest.raises(DataError, match=re.escape(told)):
+            indexing.build(Found(clips, [], unreadable=hidden[:n]), labels=LABELS, max_left_out=1)
+
+
 def test_events_without_a_label_are_no_faults() -> None:
     assert len(build(found(takes(3), n_unmapped=99))) == 36
 
@@ -97,7 +108,7 @@ def test_json_counts_and_lists() -> None:
     assert told["left_out_for_faults"] == 1
     assert told["problems"] == [{"place": "0.xml:3", "problem": "broken", "remedy": "Mend it"}]
     assert [problem["place"] for problem in told["unmapped"]] == ["0.xml:4", "1.xml:4"]
-    assert told["warnings"] == []
+    assert told["warnings"] == told["unreadable"] == []
     assert told["views"]["theft"] == {"DYA": {"CA": 2, "CB": 1}, "SMA": {"CA": 1, "CB": 1}}
 
 
@@ -130,4 +141,8 @@ def test_of_many_things_of_a_kind_the_first_are_told() -> None:
 
 
 def test_summary_is_one_line() -> None:
-    assert indexing.summary(found(takes(3), 1, 1)) == "36 clips of 18 takes; 2 left out"
+    given = found(takes(3), 1, 1)
+    told = "36 clips of 18 takes; 2 left out"
+    assert indexing.summary(given) == told
+    unreadable = [Problem("a.zip", "the zip is empty", "Fetch it")]
+    assert indexing.summary(replace(given, unreadable=unreadable)) == f"{told}; 1 not opened"

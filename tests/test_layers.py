@@ -31,7 +31,7 @@ LAYERS = {
     2: (
         "console cluster video storage checkpoint params weights detector extraction rendering"
         " running catalogue indexing datasets cvat pose sample material safexml thumbnails finding"
-        " remembering unpacking zips"
+        " remembering unpacking zips fitting keypoints"
     ),
     3: "cli __main__ live",
 }

@@ -156,9 +156,9 @@ def test_second_run_looks_only_at_what_is_new(
         put(root / "b" / f"{number}.xml", f"<a>{number}</a>")
 
     def run() -> None:
-        for path in material.files({".mp4"}):
+        for path in material.listing({".mp4"}).paths:
             material.video_facts(path)
-        for path in material.files({".xml"}):
+        for path in material.listing({".xml"}).paths:
             material.facts(path)
 
     hashed, opened = counting.during(run)
@@ -176,7 +176,7 @@ def test_second_run_looks_only_at_what_is_new_in_zips(
         zip_up(root / name, {f"{n}.mp4": distinct(n) for n in range(start, start + 5)})
 
     def run() -> list[VideoFacts]:
-        return [material.video_facts(path) for path in material.files({".mp4"})]
+        return [material.video_facts(path) for path in material.listing({".mp4"}).paths]
 
     add("a.zip", 0)
     assert list(map(len, counting.during(run))) == [5, 5]
@@ -198,6 +198,40 @@ def test_what_is_touched_is_hashed_anew(root: Path, material: Material, counting
     run()
     os.utime(root / "a.mp4", ns=(LONG_AGO_NS + 1, LONG_AGO_NS + 1))
     assert counting.during(run) == (["a.mp4"], ["a.mp4"])
+
+
+def test_files_that_swap_names_are_told_apart(root: Path, material: Material) -> None:
+    """Though they have the same size and time of change, and renaming leaves both as they are."""
+    for name in ("a.xml", "b.xml"):
+        put(root / name, name)
+    for name in ("a.zip", "b.zip"):
+        zip_up(root / name, {"x.xml": name.encode()}, zipfile.ZIP_STORED)
+    age(root)
+    names = ("a.xml", "b.xml", "a.zip/x.xml", "b.zip/x.xml")
+    before = [material.facts(name).sha256 for name in names]
+    for suffix in (".xml", ".zip"):
+        (root / f"a{suffix}").rename(root / "x")
+        (root / f"b{suffix}").rename(root / f"a{suffix}")
+        (root / "x").rename(root / f"b{suffix}")
+    sizes = {(path.suffix, path.stat().st_size, path.stat().st_mtime_ns) for path in root.iterdir()}
+    assert len(sizes) == 2
+    a, b, in_a, in_b = before
+    assert [material.facts(name).sha256 for name in names] == [b, a, in_b, in_a]
+    for name, content in (("a", b"b.zip"), ("b", b"a.zip")):
+        with material.local(f"{name}.zip/x.xml") as file:
+            assert file.read_bytes() == content
+
+
+def test_change_is_seen_though_the_time_of_change_was_set_back(
+    root: Path, material: Material
+) -> None:
+    for content in (b"1", b"2"):
+        put(root / "a.xml", content)
+        zip_up(root / "b.zip", {"x.xml": content}, zipfile.ZIP_STORED)
+        age(root)
+        expected = sha256(content).hexdigest()
+        for name in ("a.xml", "b.zip/x.xml"):
+            assert material.facts(name).sha256 == expected
 
 
 def test_change_at_once_after_a_look_is_seen(root: Path, material: Material) -> None:
@@ -283,9 +317,12 @@ def test_files_and_problems_stand_side_by_side(root: Path, material: Material) -
     zip_up(root / "b.zip", {"c.mp4": mp4_bytes(), "d.zip": b""})
     put(root / "e.zip", b"not a zip")
     put(root / "f.zip.part0", b"PK")
-    assert list(map(str, material.files({".mp4"}))) == ["a.mp4", "b.zip/c.mp4"]
-    places = [problem.place for problem in material.problems({".mp4"})]
-    assert places == ["b.zip/d.zip", "e.zip", "f.zip.part*"]
+    zip_up(root / "g.zip", {"../x.mp4": b""})
+    found = material.listing({".mp4"})
+    assert list(map(str, found.paths)) == ["a.mp4", "b.zip/c.mp4"]
+    assert [problem.place for problem in found.problems] == ["g.zip/../x.mp4"]
+    unreadable = [problem.place for problem in found.unreadable]
+    assert unreadable == ["b.zip/d.zip", "e.zip", "f.zip.part*"]
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -311,7 +348,7 @@ def test_zip_that_changed_gives_what_it_has_now(root: Path, material: Material) 
 def test_zip_may_lie_anywhere_under_any_name(root: Path, material: Material) -> None:
     nfd = unicodedata.normalize("NFD", "절도")
     zip_up(root / "이상행동 12" / f"[원천]TS_03.{nfd}.ZIP", {f"{nfd}/{nfd}.mp4": mp4_bytes()})
-    (path,) = material.files({".mp4"})
+    (path,) = material.listing({".mp4"}).paths
     assert path == PurePosixPath("이상행동 12/[원천]TS_03.절도.ZIP/절도/절도.mp4")
     assert material.video_facts(path).info.n_frames == N_FRAMES
 
@@ -322,7 +359,7 @@ def test_names_of_a_korean_windows(root: Path, material: Material) -> None:
         file.writestr(ZipInfo("?" * len(raw)), mp4_bytes())
     content = (root / "a.zip").read_bytes()
     (root / "a.zip").write_bytes(content.replace(b"?" * len(raw), raw))
-    (path,) = material.files({".mp4"})
+    (path,) = material.listing({".mp4"}).paths
     assert str(path) == "a.zip/절도/영상 1.mp4"
     assert material.video_facts(path).info.n_frames == N_FRAMES
 
@@ -362,7 +399,7 @@ def test_member_larger_than_what_is_kept_is_refused(root: Path) -> None:
 def test_no_more_than_the_limit_is_kept(root: Path) -> None:
     zip_up(root / "a.zip", {f"{i}.bin": bytes([i]) * 1000 for i in range(20)})
     material = Material(root, root.parent / "cache", unpacked_bytes=3500)
-    for path in material.files({".bin"}):
+    for path in material.listing({".bin"}).paths:
         with material.local(path) as file:
             assert file.read_bytes() == bytes([int(path.stem)]) * 1000
         assert sum(kept.stat().st_size for kept in unpacked(material)) <= 3500
@@ -373,7 +410,7 @@ def test_names_never_lead_out_of_the_cache(root: Path, material: Material) -> No
     names = ["../x.mp4", "/x.mp4", "a/../../x.mp4", "..\\x.mp4", f"{'a' * 300}.mp4", "x.mp4/y.mp4"]
     zip_up(root / "a.zip", dict.fromkeys(names, mp4_bytes()))
     before = {path for path in root.parent.rglob("*") if "cache" not in path.parts}
-    found = material.files({".mp4"})
+    found = material.listing({".mp4"}).paths
     assert len(found) == 2
     for path in found:
         with material.local(path) as file:
@@ -389,7 +426,7 @@ def test_names_never_lead_out_of_the_cache(root: Path, material: Material) -> No
 
 def read_all(material: Material) -> list[str]:
     found = []
-    for path in material.files({".bin"}):
+    for path in material.listing({".bin"}).paths:
         with material.local(path) as file:
             content = file.read_bytes()
             assert content == bytes([int(path.stem)]) * 1000
@@ -420,7 +457,7 @@ def test_what_is_no_file_is_named(root: Path, material: Material) -> None:
     os.mkfifo(root / "pipe.mp4")
     (root / "nowhere.mp4").symlink_to("gone")
     (root / "folder.mp4").mkdir()
-    assert list(map(str, material.files({".mp4"}))) == ["nowhere.mp4", "pipe.mp4"]
+    assert list(map(str, material.listing({".mp4"}).paths)) == ["nowhere.mp4", "pipe.mp4"]
     problems = {"pipe.mp4": "it is not a file", "nowhere.mp4": "no such file"}
     problems |= {"folder.mp4": "it is not a file", "absent.mp4": "no such file", "": "not a file"}
     for path, problem in problems.items():
@@ -463,7 +500,7 @@ contents = st.one_of(
 def everything(material: Material, prefix: str) -> dict[str, object]:
     """Every fact, by path without the prefix; of a fault what it says."""
     found: dict[str, object] = {}
-    for path in material.files({".mp4", ".xml"}):
+    for path in material.listing({".mp4", ".xml"}).paths:
         name = str(path).removeprefix(prefix)
         try:
             facts: Facts = material.facts(path)
@@ -511,8 +548,8 @@ def test_any_bytes_may_be_called_a_zip(
     content = {"": noise, "before": noise + sound, "after": sound + noise}[where]
     put(root / "a.zip", content)
     material = Material(root, root.parent / "cache")
-    assert PurePosixPath("b.zip/y.mp4") in material.files({".mp4"})
-    assert material.problems({".mp4"}) == sorted(material.problems({".mp4"}))
-    for path in material.files({".mp4"}):
+    found = material.listing({".mp4"})
+    assert PurePosixPath("b.zip/y.mp4") in found.paths
+    for path in found.paths:
         with nullcontext() if path.parts[0] == "b.zip" else suppress(DataError):
             assert material.video_facts(path).info.n_frames == N_FRAMES

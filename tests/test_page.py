@@ -113,17 +113,29 @@ def test_example_that_cannot_be_shown_says_so() -> None:
 
 
 def test_problems_are_grouped_by_what_is_to_be_done() -> None:
-    faults = [*problems(5, "Fetch it"), *problems(30, "Mend it"), *problems(2, "Drop it")]
+    alone = [*problems(2, "Drop it"), *problems(1, "Burn it")]
+    faults = [*problems(5, "Fetch it"), *problems(30, "Mend it"), *alone]
     page = page_of(shop(), Findings(faults, problems(1, "Map it"), []))
     text = text_of(page)
-    for name in ("Faults 37 left out", "Without a label 1 left out"):
+    for name in ("Faults 38 left out", "Without a label 1 left out"):
         assert name in text
     assert "To be looked at" not in text
-    assert re.findall(r"\d+ (?:Mend it|Fetch it|various)", text) == [
-        *("30 Mend it", "5 Fetch it", "2 various", "1 various"),
+    assert re.findall(r"\d+ (?:Mend it|Fetch it|Map it|See beside each what to do)", text) == [
+        *("30 Mend it", "5 Fetch it", "3 See beside each what to do", "1 Map it"),
     ]
-    assert text.count("a/0.xml:3 broken 0") == 4
+    assert text.count("a/0.xml:3 broken 0") == 5
     assert "a/1.xml:3 broken 1 Drop it" in text
+
+
+def test_what_was_not_opened_stands_first() -> None:
+    hidden = problems(2, "Fetch it", "{}.zip")
+    page = page_of(shop(), Findings(problems(1), [], [], hidden))
+    text = text_of(page)
+    assert " of video 2 not opened at all 1 left out for faults " in text
+    assert " Not opened 2 missing with all they hold, by what is to be done about them. " in text
+    assert "0.zip broken 0 1.zip broken 1" in text
+    assert [a["id"] for _, a in _Tags(page).tags if "id" in a] == ["unreadable", "fault"]
+    assert "not opened" not in text_of(page_of(shop(), Findings(problems(1), [], [])))
 
 
 def test_sound_data_are_said_to_be_sound() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.people import FIGURE, LABELS, acting, around, clip, landmarks
-from yololstm.clips import NORMAL, Box, Span
+from yololstm.clips import IGNORED, NORMAL, UNUSED, Box, Span
 from yololstm.errors import EmptyError
 from yololstm.segmentation import Segmented, resample, segment, segment_all
 from yololstm.windows import WindowSpec
@@ -205,6 +205,25 @@ def test_windows_are_dropped_where_anybody_could_be_the_actor() -> None:
     assert [problem.place for problem in result.problems] == [": 8.00 s"]
 
 
+def test_what_is_expressly_normal_covers_nothing_abnormal() -> None:
+    """In whatever order the two begin."""
+    for first, last in ((0, 15), (3, 6)):
+        spans = [Span(first, last, NORMAL), Span(2, 16, "theft")]
+        w = labelled({1: still(np.arange(48) / 3)}, spans, min_share=0).windows
+        assert w.y[w.start_s == 4].tolist() == [THEFT]
+
+
+def test_ignored_events_are_neither_learned_nor_taken_for_normal() -> None:
+    people = {1: still(np.arange(60) / 3), 2: still(np.arange(60) / 3, np.add(PLACE, [400, 0]))}
+    result = labelled(people, [Span(9, 11, IGNORED, around(PLACE))], min_share=0)
+    own = result.windows.start_s[result.windows.track == 1]
+    assert len(own)
+    assert ((own + 15 / 3 < 9) | (own >= 11)).all()
+    assert result.dropped == {"ignored": 12 - len(own)}
+    assert (result.windows.track == 2).sum() == 12
+    assert set(result.windows.y) == {NORMAL_Y}
+
+
 def test_span_survives_a_lost_identity() -> None:
     times = np.arange(60) / 3
     people = {1: still(times[:25]), 9: still(times[26:])}
@@ -225,11 +244,12 @@ def test_everything_is_accounted_for() -> None:
         (clip("c-CA", "theft", "train"), None),
         (clip("d-CA", "theft", ""), seen),
         (clip("e-CA", "theft", "test"), seen),
+        (clip("f-CA", "theft", UNUSED), seen),
     ]
     result = segment_all(clips, SPEC, LABELS, 0.6)
     report = result.report()
     assert report["clips"] == {"train": 2, "val": 0, "test": 1}
-    assert report["left_out"] == {"no_landmarks": 1, "unlabelled": 1}
+    assert report["left_out"] == {"no_landmarks": 1, "unlabelled": 1, "unused": 1}
     assert report["windows"]["train"] == {"theft": 5, "assault": 0, "damage": 0, "normal": 5}
     assert set(result.windows["train"].take) == {"a", "b"}
     warnings = result.check()

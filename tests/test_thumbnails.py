@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.test_census import clip
+from tests.test_video import B_FRAMES, STEADY_MS, Decoding, moving
 from yololstm import thumbnails, video
 from yololstm.census import Example
 from yololstm.clips import Box, Clip, Span
@@ -59,6 +60,17 @@ def test_frame_at_the_start_of_the_span(root: Path, start_s: float, frame: int) 
     image = decoded(picture.jpeg)
     assert image.shape == (180, 320, 3)
     assert abs(image.mean() - 20 * frame) < 3
+
+
+def test_long_video_is_not_decoded_from_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoding = Decoding(monkeypatch)
+    moving(tmp_path / "a.mp4", STEADY_MS, "libx264", **B_FRAMES)
+    shown = example("a.mp4", Span(STEADY_MS[50] / 1000, 4, "theft"))
+    assert decoding.during(lambda: picture_of(tmp_path, shown)) <= 21
+    frame = list(video.read(tmp_path / "a.mp4"))[50]
+    assert picture_of(tmp_path, shown).jpeg == thumbnails.thumbnail(frame.image, None)
 
 
 def test_clip_without_span_is_shown_a_little_later(root: Path) -> None:

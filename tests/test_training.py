@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
+from tests.datasets.trees import material
 from tests.people import LABELS, ROOT, acting, clip, landmarks
 from yololstm import models, params, scaling, training
 from yololstm.datasets import reader
@@ -196,12 +197,12 @@ def test_real_shoppers_are_told_apart(real_data: Path) -> None:
     labels = LABELS[:3]
     csv = reader("landmarks_csv", {})
     root = real_data / "data/csv"
-    clips = [clip for clip in csv.read(root).clips if clip.split and clip.label in labels]
+    clips = [clip for clip in csv.read(material(root)).clips if clip.split and clip.label in labels]
     held = {
         clip.clip_id for label in labels for clip in [c for c in clips if c.label == label][::5]
     }
     splits = [replace(c, split="test" if c.clip_id in held else "train") for c in clips]
-    seen = ((clip, csv.landmarks(root, clip)) for clip in splits)
+    seen = ((clip, csv.landmarks(material(root), clip)) for clip in splits)
     windows = segment_all(seen, settings.segment.spec(), labels, settings.segment.min_share).windows
     fitted = scaling.fit(settings.segment.scaling, windows["train"].x, windows["train"].valid)
     scaled = {k: replace(w, x=fitted.transform(w.x, w.valid)) for k, w in windows.items()}

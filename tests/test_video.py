@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -42,6 +43,19 @@ def variable_rate(path: Path, times_ms: Sequence[int], **options: str) -> None:
             frame.pts, frame.time_base = time, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def cut_off(path: Path, cut: Path, n_s: int) -> None:
+    """The first seconds, without encoding anew."""
+    with av.open(str(path)) as source, av.open(str(cut), "w") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        assert stream.time_base is not None
+        shift = round(n_s / stream.time_base)
+        for packet in source.demux(stream):
+            if packet.dts is not None and packet.pts is not None:
+                packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copy
+                target.mux(packet)
 
 
 def test_probe_reads_the_header(clip: Path) -> None:
@@ -127,19 +141,142 @@ def test_odd_sizes_lose_a_row_and_a_column(tmp_path: Path) -> None:
 def test_clip_cut_without_encoding_anew_is_read(clip: Path, tmp_path: Path) -> None:
     """Packets before the cut stay in the file, marked in its edit list as not to be shown."""
     cut = tmp_path / "cut.mp4"
-    with av.open(str(clip)) as source, av.open(str(cut), "w") as target:
-        stream = source.streams.video[0]
-        copy = target.add_stream_from_template(stream)
-        assert stream.time_base is not None
-        shift = round(1 / stream.time_base)
-        for packet in source.demux(stream):
-            if packet.dts is not None and packet.pts is not None:
-                packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copy
-                target.mux(packet)
+    cut_off(clip, cut, 1)
     times = [frame.time_s for frame in video.read(cut)]
     assert 0 < len(times) < 12
     assert video.probe(cut).n_frames == len(times)
     assert video.frame_times(cut) == pytest.approx(times, abs=1e-3)
+
+
+STEADY_MS = range(0, 1980, 33)
+UNSTEADY_MS = [33 * i + 400 * (i // 13) + i % 7 for i in range(60)]
+
+
+class Decoding:
+    """How many frames come out of the decoder."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.n = 0
+        decode = video._decode
+
+        def counting(*args: Any) -> Iterator[Any]:
+            for shown in decode(*args):
+                self.n += 1
+                yield shown
+
+        monkeypatch.setattr(video, "_decode", counting)
+
+    def during(self, call: Callable[[], object]) -> int:
+        self.n = 0
+        call()
+        return self.n
+
+
+@pytest.fixture
+def decoding(monkeypatch: pytest.MonkeyPatch) -> Decoding:
+    return Decoding(monkeypatch)
+
+
+def shown(frames: Iterable[video.Frame]) -> list[tuple[int, float, bytes]]:
+    return [(frame.index, frame.time_s, frame.image.tobytes()) for frame in frames]
+
+
+def moving(path: Path, times_ms: Sequence[int], codec: str, **options: str) -> None:
+    """A picture that tells frames apart."""
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 255, (12, 16, 3), np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    flags = {"movflags": options.pop("movflags", "+faststart")} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=flags) as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        stream.options = {name.replace("_", "-"): value for name, value in options.items()}
+        if codec != "mpeg4":
+            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        for i, time in enumerate(times_ms):
+            frame = av.VideoFrame.from_ndarray(np.roll(picture, 2 * i, axis=1), format="rgb24")
+            if codec != "mpeg4":
+                frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+B_FRAMES = {"g": "10", "bf": "3", "b_adapt": "0", "sc_threshold": "0"}
+KINDS = {
+    "no B-frames": (".mp4", "libx264", {"g": "10", "bf": "0"}),
+    "B-frames": (".mp4", "libx264", B_FRAMES),
+    "open groups": (".mp4", "libx264", {**B_FRAMES, "x264_params": "open-gop=1"}),
+    "no key frames": (".mp4", "libx264", {"x264_params": "intra-refresh=1:keyint=10"}),
+    "fragments": (".mp4", "libx264", {**B_FRAMES, "movflags": "+frag_keyframe+empty_moov"}),
+    "Matroska": (".mkv", "libx264", B_FRAMES),
+    "broadcast": (".ts", "libx264", B_FRAMES),
+    "HEVC": (".mp4", "libx265", {"x265_params": "keyint=10:open-gop=1:bframes=3:log-level=none"}),
+    "MPEG-4": (".avi", "mpeg4", {"g": "10", "bf": "2"}),
+    "VP9": (".webm", "libvpx-vp9", {"g": "10", "deadline": "realtime"}),
+    "VP8": (".webm", "libvpx", {"g": "10", "auto_alt_ref": "1", "lag_in_frames": "10"}),
+}
+
+
+@pytest.mark.parametrize("times_ms", [STEADY_MS, UNSTEADY_MS], ids=["steady", "unsteady"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_reading_from_a_time_on_gives_the_frames_that_are_there(
+    tmp_path: Path, kind: str, times_ms: Sequence[int]
+) -> None:
+    suffix, codec, options = KINDS[kind]
+    path = tmp_path / f"clip{suffix}"
+    moving(path, times_ms, codec, **options)
+    for fps in (None, 7):
+        frames = list(video.read(path, fps))
+        assert len({frame.image.tobytes() for frame in frames}) == len(frames) > 11
+        for start_s in (0.001, frames[11].time_s, 1.32, 1e9):
+            expected = [frame for frame in frames if frame.time_s >= start_s]
+            assert shown(video.read(path, fps, start_s)) == shown(expected)
+
+
+@pytest.mark.parametrize("kind", ["no B-frames", "B-frames", "open groups", "Matroska", "HEVC"])
+def test_few_frames_before_that_time_are_decoded(
+    tmp_path: Path, kind: str, decoding: Decoding
+) -> None:
+    suffix, codec, options = KINDS[kind]
+    path = tmp_path / f"clip{suffix}"
+    moving(path, UNSTEADY_MS, codec, **options)
+    late_s = UNSTEADY_MS[55] / 1000 - 0.001
+    assert decoding.during(lambda: next(video.read(path, start_s=late_s))) <= 21
+    assert next(video.read(path, start_s=late_s)).index == 55
+
+
+def test_reading_from_a_time_on_in_a_clip_that_was_cut(tmp_path: Path, decoding: Decoding) -> None:
+    whole, cut = tmp_path / "whole.mp4", tmp_path / "cut.mp4"
+    moving(whole, STEADY_MS, "libx264", **B_FRAMES)
+    cut_off(whole, cut, 1)
+    frames = list(video.read(cut))
+    assert 20 < len(frames) < 40
+    for start_s in (0.1, 0.3, 0.8):
+        expected = [frame for frame in frames if frame.time_s >= start_s]
+        assert shown(video.read(cut, start_s=start_s)) == shown(expected)
+    assert decoding.during(lambda: next(video.read(cut, start_s=0.8))) <= 21
+
+
+def test_clip_that_lacks_its_first_key_frame_is_read_from_a_time_on(tmp_path: Path) -> None:
+    whole, torn = tmp_path / "whole.ts", tmp_path / "torn.ts"
+    moving(whole, STEADY_MS, "libx264", **B_FRAMES)
+    content = whole.read_bytes()
+    torn.write_bytes(content[len(content) // 8 // 188 * 188 :])
+    frames = list(video.read(torn))
+    for start_s in (0.1, 0.5, 1.0):
+        expected = [frame for frame in frames if frame.time_s >= start_s]
+        assert shown(video.read(torn, start_s=start_s)) == shown(expected) != []
+
+
+def test_clip_that_breaks_off_is_read_from_a_time_on(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    moving(path, STEADY_MS, "libx264", **B_FRAMES)
+    path.write_bytes(path.read_bytes()[:-2000])
+    frames = video.read(path, start_s=1.0)
+    assert next(frames).time_s == pytest.approx(1.0, abs=0.04)
+    with pytest.raises(VideoError, match=r"cut short|decoded to its end"):
+        list(frames)
+    with pytest.raises(VideoError, match=r"cut short|decoded to its end"):
+        list(video.read(path, start_s=1e9))
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])

@@ -8,12 +8,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Final, TypeAlias, TypeVar
 
+from yololstm import zips
 from yololstm.clips import NORMAL, Clip, Span
 from yololstm.cluster import spread
 from yololstm.errors import AnnotationError, DataError, Problem, YololstmError
+from yololstm.finding import Listing
 from yololstm.material import Facts, Material, VideoFacts
 
 Item = TypeVar("Item")
@@ -23,6 +26,8 @@ Outcome: TypeAlias = list[Clip | Problem] | DataError
 #: Items from which on it pays to start processes, and how many each is given at a time.
 _MANY: Final = 400
 _CHUNK: Final = 50
+#: In bytes; file systems take 255.
+_LONGEST_ID: Final = 200
 
 #: Letters of a name that may be anything.
 _SHOWN: Final = 40
@@ -39,14 +44,16 @@ class Found:
     """clips: ordered by clip_id; their paths are relative to the data root.
 
     problems: a fault each, for which one file was left out; unmapped: clips left out for an event
-    that data.label_map does not name; warnings: what is kept, but should be looked at. Places are
-    relative to the data root.
+    that data.label_map does not name; warnings: what is kept, but should be looked at; unreadable:
+    what hides files, nobody knows how many; see finding.Listing. Places are relative to the data
+    root.
     """
 
     clips: list[Clip]
     problems: list[Problem]
     unmapped: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    unreadable: list[Problem] = field(default_factory=list)
 
 
 def collect(
@@ -54,17 +61,18 @@ def collect(
     items: Iterable[Item],
     on_item: OnItem | None = None,
     *,
-    problems: Iterable[Problem] = (),
+    listing: Listing | None = None,
 ) -> Found:
     """Call ``make`` on every item; on many, in several processes, for which it must pickle.
 
     It yields clips, and problems to warn of; a DataError of it leaves the item out, and is listed.
     Clips that are the same byte for byte are warned of too.
-    on_item: called after each item, in this thread. problems: to be listed with the others, such as
-    Material.problems.
+    on_item: called after each item, in this thread. listing: out of which the items are; what it
+    says of others is passed on.
     """
+    listing = listing or Listing()
     clips: list[Clip] = []
-    problems = list(problems)
+    problems = list(listing.problems)
     unmapped: list[Problem] = []
     warnings: list[Problem] = []
     for outcome in _outcomes(make, list(items), on_item or _nothing):
@@ -76,7 +84,8 @@ def collect(
             clips.extend(made for made in outcome if isinstance(made, Clip))
             warnings.extend(made for made in outcome if isinstance(made, Problem))
     warnings.extend(_copies(clips))
-    return Found(_with_unique_ids(clips), *map(sorted, (problems, unmapped, warnings)))
+    left_out = map(sorted, (problems, unmapped, warnings, listing.unreadable))
+    return Found(_with_unique_ids(clips), *left_out)
 
 
 def _outcomes(
@@ -174,7 +183,7 @@ def _distinct(material: Material, paths: tuple[PurePosixPath, ...]) -> tuple[Pur
 
 def is_packed(path: PurePosixPath) -> bool:
     """Whether it is a member of a zip."""
-    return any(folder.suffix.lower() == ".zip" for folder in path.parents)
+    return any(folder.suffix.lower() == zips.SUFFIX for folder in path.parents)
 
 
 # --- events ---
@@ -267,17 +276,27 @@ def _with_unique_ids(clips: list[Clip]) -> list[Clip]:
 
     Case does not tell ids apart, because they become names of files.
     """
-    clips = sorted(clips, key=lambda clip: clip.path)
+    clips = [replace(clip, clip_id=_short(clip.clip_id)) for clip in clips]
+    clips.sort(key=lambda clip: clip.path)
     stems = Counter(clip.clip_id.casefold() for clip in clips)
     taken = {stem for stem, n in stems.items() if n == 1}
     unique = []
     for clip in clips:
         clip_id = clip.clip_id
         if stems[clip_id.casefold()] > 1:
-            clip_id = _free("-".join([*PurePosixPath(clip.path).parent.parts, clip_id]), taken)
+            folders = PurePosixPath(clip.path).parent.parts
+            clip_id = _free(_short("-".join([*folders, clip_id])), taken)
             taken.add(clip_id.casefold())
         unique.append(replace(clip, clip_id=clip_id))
     return sorted(unique, key=lambda clip: clip.clip_id)
+
+
+def _short(name: str) -> str:
+    """As long as a file's name may be with a suffix added; the rest is told by a hash."""
+    whole = name.encode()
+    if len(whole) <= _LONGEST_ID:
+        return name
+    return f"{whole[:_LONGEST_ID].decode(errors='ignore')}-{sha256(whole).hexdigest()[:8]}"
 
 
 def _free(name: str, taken: Collection[str]) -> str:

@@ -64,7 +64,7 @@ class Census:
 
 
 def count(clips: Sequence[Clip], labels: Sequence[str]) -> Census:
-    by_label = _grouped(clips, label_of, first=labels)
+    by_label = _grouped(clips, _whole_label, first=labels)
     spans = [span for clip in clips for span in clip.spans]
     by_view = _grouped(clips, _view)
     return Census(
@@ -111,7 +111,7 @@ def to_json(census: Census) -> dict[str, Any]:
     }
 
 
-def label_of(clip: Clip) -> str:
+def _whole_label(clip: Clip) -> str:
     """What the clip is as a whole; WITHOUT_LABEL where nobody has said it."""
     return WITHOUT_LABEL if clip.split == UNLABELLED else clip.label
 
@@ -131,7 +131,7 @@ def _tally(clips: Sequence[Clip]) -> Tally:
 
 
 def _numbers_of_labels(clips: Iterable[Clip]) -> dict[str, int]:
-    return dict(sorted(Counter(map(label_of, clips)).items()))
+    return dict(sorted(Counter(map(_whole_label, clips)).items()))
 
 
 def _view(clip: Clip) -> View:
@@ -170,17 +170,12 @@ def doubts(clips: Sequence[Clip], labels: Sequence[str]) -> list[Problem]:
 def _never_shown(clips: Sequence[Clip], labels: Sequence[str]) -> Iterator[Problem]:
     labelled = [clip for clip in clips if clip.split != UNLABELLED]
     shown = {span.label for clip in labelled for span in clip.spans}
-    if any(not _is_covered(clip) for clip in labelled):
+    if any(not clip.is_covered for clip in labelled):
         shown.add(NORMAL)
     for label in labels if labelled else ():
         if label not in shown:
             remedy = "Map an event to it in data.label_map, add clips, or take it out of labels"
             yield Problem(label, "no clip shows this label", remedy)
-
-
-def _is_covered(clip: Clip) -> bool:
-    """Whether one span leaves no time of the clip that would be normal."""
-    return any(span.start_s <= 0 and span.end_s >= clip.duration_s for span in clip.spans)
 
 
 def _disagreeing(clips: Iterable[Clip]) -> Iterator[Problem]:
@@ -252,7 +247,7 @@ class Example:
 
 def examples(clips: Sequence[Clip], labels: Sequence[str], n: int = 3) -> list[Example]:
     """Up to ``n`` clips of each label, of as many stores and cameras as may be."""
-    groups = _grouped(clips, label_of, first=labels)
+    groups = _grouped(clips, _whole_label, first=labels)
     return [
         Example(label, clip, next((span for span in clip.spans if span.label == label), None))
         for label, group in groups.items()

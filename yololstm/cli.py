@@ -174,6 +174,7 @@ def check(
         _table(census.count(found.clips, labels))
     )
     for title, problems in (
+        ("not opened, with all that they hold", found.unreadable),
         ("left out for faults", found.problems),
         ("left out without a label", found.unmapped),
         ("to be looked at", found.warnings),

@@ -78,6 +78,11 @@ class Clip:
         """What the clip as a whole is; see main_label."""
         return main_label(self.spans)
 
+    @property
+    def is_covered(self) -> bool:
+        """Whether one span leaves no time of the clip that would be normal."""
+        return any(span.start_s <= 0 and span.end_s >= self.duration_s for span in self.spans)
+
 
 def main_label(spans: Sequence[Span]) -> str:
     """The label of the longest abnormal span; without one ignored, if anything is, else normal."""

@@ -162,7 +162,8 @@ def _alike(a: Fingerprint, b: Fingerprint, match: _Match) -> Problem:
         f"{a.clip_id} and {b.clip_id}",
         f"{match.share:.0%} of {match.poses} moving poses are the same in {a.split} and {b.split},"
         f" {abs(match.offset_s):.1f} s apart",
-        "One is a copy of the other: keep one of the files, and run the index stage again",
+        "Keep one of the two files, and run the index stage again; if they show two acts after"
+        " all, lower leaks.near",
     )
 
 

@@ -11,8 +11,10 @@ from 0.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NoReturn
 
 import numpy as np
@@ -25,7 +27,14 @@ from yololstm.safexml import Element, XPath
 _MAX_DIGITS: Final = 7
 _MAX_PIXEL: Final = 1e6
 _MAX_TRACKS: Final = 5000
+_N_SHAPES: Final = XPath("count(track/*)")
 _FRAMES: Final = XPath("track/*/@frame", smart_strings=False)
+_N_POINTS: Final = XPath("count(track/points)")
+_POINTS: Final = XPath("track/points/@points", smart_strings=False)
+#: Points as they mostly are, a line each; whatever else is a place too is looked at one by one.
+_PLAIN_POINTS: Final = re.compile(
+    r"(?:-?[0-9]{1,5}+(?:\.[0-9]{1,17}+)?+,-?[0-9]{1,5}+(?:\.[0-9]{1,17}+)?+\n)*+"
+)
 _SIDES: Final = ("xtl", "ytl", "xbr", "ybr")
 _GET_AGAIN: Final = "Mend that line, or fetch the file again"
 
@@ -89,10 +98,33 @@ class Annotation:
     points: tuple[Track, ...]
     _root: Element
 
+    def scale(self, width: int, height: int) -> tuple[float, float]:
+        """From pixels of the annotation to pixels of a video of this size."""
+        own = self.size.value if self.size else (width, height)
+        return width / own[0], height / own[1]
+
     def may_reach(self, frame: int) -> bool:
-        """False where no shape is at that frame or later. Costs a fifth of reading all shapes."""
-        texts = set(_FRAMES(self._root))
-        return bool(texts) and not (_are_naturals(texts) and max(map(int, texts)) < frame)
+        """False where every shape says its frame, and none is at that one or later. Costs a fifth
+        of reading all shapes, the first time."""
+        return self._last_frame is None or self._last_frame >= frame
+
+    def may_misplace(self) -> bool:
+        """False where all points are places in an image. Costs a fourth of reading them."""
+        texts = _POINTS(self._root)
+        lines = "\n".join([*texts, ""])
+        are_all = len(texts) == _N_POINTS(self._root) == lines.count("\n")
+        return not (are_all and _PLAIN_POINTS.fullmatch(lines))
+
+    @cached_property
+    def _last_frame(self) -> int | None:
+        """-1 without shapes; None where one does not say its frame."""
+        texts = _FRAMES(self._root)
+        if len(texts) != _N_SHAPES(self._root):
+            return None
+        different = set(texts)
+        if not different:
+            return -1
+        return max(map(int, different)) if _are_naturals(different) else None
 
 
 def read(content: bytes, path: str) -> Annotation:

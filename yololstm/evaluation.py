@@ -134,20 +134,20 @@ def name_clip(
     return best if score[best] >= min_probability else normal
 
 
-def spread(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def over_runs(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What several runs, such as folds, have in common: of every number its mean, its standard
     deviation (n - 1; 0 for a single run) and its values, in the shape of one run's metrics.
 
     Numbers that are not in every run are left out. Raises EmptyError without any run.
     """
     if not runs:
-        raise EmptyError("spread", "no metrics to gather", "Run the stages that make them")
+        raise EmptyError("metrics", "no metrics to gather", "Run the stages that make them")
     shared: dict[str, Any] = {}
-    for name, value in runs[0].items():
+    for name in runs[0]:
         values = [run.get(name) for run in runs]
-        if isinstance(value, Mapping):
-            shared[name] = spread([v for v in values if isinstance(v, Mapping)])
-            continue
+        mappings = [v for v in values if isinstance(v, Mapping)]
+        if len(mappings) == len(runs):
+            shared[name] = over_runs(mappings)
         numbers = [v for v in values if isinstance(v, int | float)]
         if len(numbers) == len(runs):
             deviation = float(np.std(numbers, ddof=1)) if len(numbers) > 1 else 0.0

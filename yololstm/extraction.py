@@ -22,6 +22,7 @@ from yololstm.console import progress, warn
 from yololstm.datasets import DatasetReader, reader
 from yololstm.detector import Detections, Detector
 from yololstm.errors import (
+    AnnotationError,
     DataError,
     EmptyError,
     Problem,
@@ -182,6 +183,8 @@ class Outcome:
     tracks: int
     agreement: quality.Agreement | None
     """With the data set's own keypoints, where it has any."""
+    doubt: Problem | None = None
+    """Why they cannot be compared with, where they cannot."""
 
 
 def extract_clip(job: Job) -> Outcome:
@@ -189,13 +192,17 @@ def extract_clip(job: Job) -> Outcome:
 
     Each process loads its models once, for all clips that it is given.
     """
-    own = _reader(job.kind).landmarks(job.material, job.clip)
+    truth, doubt = None, None
     if job.settings is None:
-        landmarks, truth = _nobody(job.clip) if own is None else own, None
+        landmarks = _own(job) or _nobody(job.clip)
     else:
         with job.material.local(job.clip.path) as path:
             _check_unchanged(path, job.clip)
-            landmarks, truth = _extractor(job.settings).extract(path), own
+            landmarks = _extractor(job.settings).extract(path)
+        try:
+            truth = _own(job)
+        except AnnotationError as error:
+            doubt = error.problem
     write_landmarks(job.out, landmarks)
     people = landmarks.persons()
     return Outcome(
@@ -205,7 +212,13 @@ def extract_clip(job: Job) -> Outcome:
         posed=int(np.isfinite(people.xy).any(axis=(1, 2)).sum()),
         tracks=len(np.unique(people.track)),
         agreement=None if truth is None else quality.agreement(landmarks, truth),
+        doubt=doubt,
     )
+
+
+def _own(job: Job) -> Landmarks | None:
+    """What the data set itself knows."""
+    return _reader(job.kind).landmarks(job.material, job.clip)
 
 
 def _nobody(clip: Clip) -> Landmarks:
@@ -248,6 +261,8 @@ def extract_all(jobs: Sequence[Job], workers: int = 0) -> tuple[list[Outcome], l
                 raise result
             else:
                 outcomes.append(result)
+                if result.doubt is not None:
+                    warn(result.doubt)
             advance(1)
     return sorted(outcomes, key=lambda outcome: outcome.clip.clip_id), sorted(left_out)
 
@@ -269,7 +284,8 @@ def check(outcomes: Sequence[Outcome], left_out: Sequence[Problem], max_left_out
 def report(outcomes: Sequence[Outcome], left_out: Sequence[Problem]) -> dict[str, Any]:
     """Numbers over all clips, and how the landmarks agree with the data set's own keypoints.
 
-    nobody: clips in which nobody appears, which are kept.
+    nobody: clips in which nobody appears, which are kept; not_compared: clips whose own keypoints
+    have faults; official: by the split that the data set itself names.
     """
     persons, posed = (sum(getattr(o, name) for o in outcomes) for name in ("persons", "posed"))
     return {
@@ -280,8 +296,9 @@ def report(outcomes: Sequence[Outcome], left_out: Sequence[Problem]) -> dict[str
         "landmarks_share": posed / persons if persons else None,
         "tracks": sum(outcome.tracks for outcome in outcomes),
         "left_out": [asdict(problem) for problem in sorted(left_out)],
+        "not_compared": [asdict(outcome.doubt) for outcome in outcomes if outcome.doubt],
         "pose": {
-            "split": _agreements(outcomes, lambda clip: clip.split or "unlabelled"),
+            "official": _agreements(outcomes, lambda clip: clip.split or "unlabelled"),
             "label": _agreements(outcomes, lambda clip: clip.label),
         },
     }

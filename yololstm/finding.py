@@ -12,7 +12,7 @@ import shlex
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -25,14 +25,17 @@ _PIECE: Final = re.compile(r"(?P<start>(?P<whole>.+\.zip)\.(part)?)\d+", re.IGNO
 
 @dataclass(frozen=True)
 class Listing:
-    """paths: relative to the root. problems: what could not be looked into. Both sorted."""
+    """paths: relative to the root. problems: single files that cannot be told, or not be had.
+    unreadable: what hides files, nobody knows how many: zips that cannot be opened, and folders
+    that cannot be listed. All sorted."""
 
-    paths: list[PurePosixPath]
-    problems: list[Problem]
+    paths: list[PurePosixPath] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    unreadable: list[Problem] = field(default_factory=list)
 
 
 def find(root: Path, suffixes: Collection[str]) -> Listing:
-    """Files with one of the suffixes, in any case. See Material.files.
+    """Files with one of the suffixes, in any case. See Material.listing.
 
     Raises DataError where there is no such folder, or where a name on disk is not Unicode.
     """
@@ -40,8 +43,9 @@ def find(root: Path, suffixes: Collection[str]) -> Listing:
         raise DataError(root, "no such folder", "Set data.root to where the data set is")
     paths: list[PurePosixPath] = []
     problems: list[Problem] = []
-    on_disk = list(_walk(root, lambda error: problems.append(_unlisted(root, error))))
-    for name, copies in _by_name(on_disk, {*suffixes, zips.SUFFIX}).items():
+    unlisted: list[Problem] = []
+    names = list(_walk(root, lambda error: unlisted.append(_unlisted(root, error))))
+    for name, copies in _by_name(names, {*suffixes, zips.SUFFIX}).items():
         if len(copies) > 1:
             problem = "two files have this name, one composed and one not (NFC and NFD)"
             problems.append(Problem(name, problem, "Keep one of them"))
@@ -51,7 +55,12 @@ def find(root: Path, suffixes: Collection[str]) -> Listing:
             problems += [replace(f, place=f"{name}/{f.place}".rstrip("/")) for f in faults]
         else:
             paths.append(PurePosixPath(name))
-    return Listing(sorted(paths), sorted([*problems, *_pieces(on_disk)]))
+    unopened = [problem for problem in problems if _suffix(problem.place) == zips.SUFFIX]
+    return Listing(
+        sorted(paths),
+        sorted({*problems} - {*unopened}),
+        sorted([*unopened, *unlisted, *_pieces(names)]),
+    )
 
 
 def on_disk(root: Path, path: PurePosixPath) -> Path:
@@ -123,7 +132,7 @@ def _pieces(names: Iterable[str]) -> list[Problem]:
     names = set(names)
     found = {match["whole"]: match["start"] for match in map(_PIECE.fullmatch, names) if match}
     return [
-        Problem(f"{start}*", "a zip in pieces", f"Join them: {_joining(whole, start)}")
+        Problem(f"{start}*", "a zip in pieces", f"Join them: `{_joining(whole, start)}`")
         for whole, start in found.items()
         if whole not in names
     ]

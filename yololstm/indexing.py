@@ -28,9 +28,11 @@ def build(found: Found, *, labels: Sequence[str], max_left_out: float) -> list[C
 
     max_left_out: the share of what was found that may have faults.
 
-    Raises EmptyError where nothing was found. Raises DataError where too much has faults, or where
-    a clip bears another label than ``labels`` or normal.
+    Raises EmptyError where nothing was found. Raises DataError where something could not be opened
+    that hides nobody knows how many clips, where too much has faults, or where a clip bears another
+    label than ``labels`` or normal.
     """
+    _check_whole(found)
     _check_found(found, max_left_out)
     _check_labels(found.clips, labels)
     return sorted(found.clips, key=lambda clip: clip.clip_id)
@@ -51,6 +53,7 @@ def as_json(found: Found, labels: Sequence[str]) -> dict[str, Any]:
         **census.to_json(census.count(found.clips, labels)),
         "left_out": len(found.problems) + len(found.unmapped),
         "left_out_for_faults": len(found.problems),
+        "unreadable": [asdict(problem) for problem in found.unreadable],
         "problems": [asdict(problem) for problem in found.problems],
         "unmapped": [asdict(problem) for problem in found.unmapped],
         "warnings": [asdict(problem) for problem in found.warnings],
@@ -62,7 +65,7 @@ def as_html(found: Found, labels: Sequence[str], material: Material) -> str:
     return page.render(
         material.root.absolute().name,
         census.count(found.clips, labels),
-        page.Findings(found.problems, found.unmapped, found.warnings),
+        page.Findings(found.problems, found.unmapped, found.warnings, found.unreadable),
         thumbnails.pictures(material, census.examples(found.clips, labels)),
     )
 
@@ -78,10 +81,19 @@ def summary(found: Found) -> str:
     """One line for a person."""
     takes = len({clip.take for clip in found.clips})
     left_out = len(found.problems) + len(found.unmapped)
-    return f"{len(found.clips)} clips of {takes} takes; {left_out} left out"
+    unopened = f"; {len(found.unreadable)} not opened" if found.unreadable else ""
+    return f"{len(found.clips)} clips of {takes} takes; {left_out} left out{unopened}"
 
 
 # --- checks ---
+
+
+def _check_whole(found: Found) -> None:
+    if found.unreadable:
+        first, *more = found.unreadable
+        others = f"; and {len(more)} more such" if more else ""
+        problem = f"{first.problem}, so that nobody knows what is missing{others}"
+        raise DataError(first.place, problem, first.remedy)
 
 
 def _check_found(found: Found, max_left_out: float) -> None:

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yololstm import finding, storage, video, zips
-from yololstm.errors import DataError, Problem, VideoError
+from yololstm.errors import DataError, VideoError
+from yololstm.finding import Listing
 from yololstm.remembering import Remembered
 from yololstm.unpacking import BoundedFolder
 from yololstm.video import FrameTimes, VideoInfo
@@ -65,19 +66,15 @@ class Material:
     cache: Path
     unpacked_bytes: int = 4 * 2**30
 
-    def files(self, suffixes: Collection[str]) -> list[PurePosixPath]:
-        """Files at any depth, also in zips, with one of these suffixes in any case; sorted.
+    def listing(self, suffixes: Collection[str]) -> Listing:
+        """Files at any depth, also in zips, with one of these suffixes in any case, and what had
+        to be left out.
 
         Links to folders are followed, each folder once. Hidden files, such as macOS leaves in its
         zips, do not count. Raises DataError where there is no such folder, or where a name is not
         Unicode, as when a Korean zip was unpacked without its encoding.
         """
-        return finding.find(self.root, suffixes).paths
-
-    def problems(self, suffixes: Collection[str]) -> list[Problem]:
-        """What ``files`` had to leave out: zips that cannot be read, and single files in them.
-        Sorted. Raises as ``files`` does."""
-        return finding.find(self.root, suffixes).problems
+        return finding.find(self.root, suffixes)
 
     @contextmanager
     def local(self, path: PurePosixPath | str) -> Iterator[Path]:
@@ -139,7 +136,7 @@ class Material:
         remembered = Remembered(self.cache / "facts.sqlite")
         seen = place.look()
         before = remembered.get(place.key, place.identity(seen)) or {}
-        may_be_kept = bool(before) or _has_settled(seen.st_mtime_ns)
+        may_be_kept = bool(before) or all(map(_has_settled, (seen.st_mtime_ns, seen.st_ctime_ns)))
         known = dict(before)
         yield known
         if may_be_kept and known != before and place.identity(seen) == place.identity(place.look()):
@@ -190,9 +187,10 @@ class _Place:
         return seen
 
     def identity(self, seen: os.stat_result) -> str:
-        """What is another if the file is."""
+        """What is another if the file is; and where a file system numbers its files anew at every
+        mount, too often."""
         within = f":{self.member.identity}" if self.member else ""
-        return f"{seen.st_size}:{seen.st_mtime_ns}{within}"
+        return f"{':'.join(map(str, zips.file_identity(seen)))}{within}"
 
     def name_for_copy(self) -> str:
         """Another one for other bytes."""
@@ -222,10 +220,10 @@ def _in_zip(name: str, file: Path, inner: str) -> _Place:
 # --- facts ---
 
 
-def _has_settled(mtime_ns: int) -> bool:
+def _has_settled(changed_ns: int) -> bool:
     """Whether a further change of a file will show in its time of change; waits a moment for it."""
-    age = time.time_ns() - mtime_ns
-    if mtime_ns % 1_000_000_000 == 0:
+    age = time.time_ns() - changed_ns
+    if changed_ns % 1_000_000_000 == 0:
         return age > _COARSE_GRAIN_NS
     if 0 <= age <= _GRAIN_NS:
         time.sleep((_GRAIN_NS - age) / 1e9)

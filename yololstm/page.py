@@ -39,11 +39,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Findings:
-    """faults, unmapped: what was left out; doubts: what was kept, but should be looked at."""
+    """faults, unmapped: what was left out; doubts: what was kept, but should be looked at;
+    unreadable: what was not opened, so that what it holds is missing."""
 
     faults: Sequence[Problem]
     unmapped: Sequence[Problem]
     doubts: Sequence[Problem]
+    unreadable: Sequence[Problem] = ()
 
 
 def render(title: str, census: Census, findings: Findings, pictures: Sequence[Picture]) -> str:
@@ -63,9 +65,13 @@ def render(title: str, census: Census, findings: Findings, pictures: Sequence[Pi
             label: list(group) for label, group in groupby(pictures, lambda p: p.example.label)
         },
         sections=[
-            ("Faults", "left out", "fault", _by_remedy(findings.faults)),
-            ("Without a label", "left out", "unmapped", _by_remedy(findings.unmapped)),
-            ("To be looked at", "kept", "doubt", _by_remedy(findings.doubts)),
+            (name, fate, kind, _by_remedy(problems))
+            for name, fate, kind, problems in (
+                ("Not opened", "missing with all they hold", "unreadable", findings.unreadable),
+                ("Faults", "left out", "fault", findings.faults),
+                ("Without a label", "left out", "unmapped", findings.unmapped),
+                ("To be looked at", "kept", "doubt", findings.doubts),
+            )
         ],
     )
 
@@ -73,10 +79,12 @@ def render(title: str, census: Census, findings: Findings, pictures: Sequence[Pi
 def _headlines(census: Census, findings: Findings) -> list[tuple[str, str, str]]:
     """Number, what it counts, and its class."""
     whole = census.whole
+    unreadable = [(f"{len(findings.unreadable):,}", "not opened at all", "unreadable")]
     return [
         (f"{whole.clips:,}", _noun(whole.clips, "clip"), ""),
         (f"{whole.takes:,}", _noun(whole.takes, "take"), ""),
         (_duration(whole.hours), "of video", ""),
+        *(unreadable if findings.unreadable else []),
         (f"{len(findings.faults):,}", "left out for faults", "fault" if findings.faults else ""),
         (
             f"{len(findings.unmapped):,}",
@@ -167,7 +175,7 @@ def _histogram(values: Sequence[float], longest: float) -> Markup:
 
 @dataclass(frozen=True)
 class _Group:
-    """Problems with one remedy; or, where remedy is empty, each with its own."""
+    """Problems with one remedy; or, where remedy is empty, some with others."""
 
     remedy: str
     problems: list[Problem]
@@ -183,9 +191,11 @@ def _by_remedy(problems: Iterable[Problem]) -> list[_Group]:
     for problem in sorted(problems):
         groups[problem.remedy].append(problem)
     shared = [_Group(remedy, group) for remedy, group in groups.items() if len(group) > _ALONE]
-    alone = sorted(p for group in groups.values() if len(group) <= _ALONE for p in group)
     shared.sort(key=lambda group: (-group.n, group.remedy))
-    return [*shared, *([_Group("", alone)] if alone else [])]
+    alone = sorted(p for group in groups.values() if len(group) <= _ALONE for p in group)
+    remedies = {problem.remedy for problem in alone}
+    title = remedies.pop() if len(remedies) == 1 else ""
+    return [*shared, *([_Group(title, alone)] if alone else [])]
 
 
 # --- the template ---
@@ -216,7 +226,8 @@ p { margin: .25rem 0 .75rem; color: var(--faint); max-width: 48rem }
   border-radius: .5rem; color: var(--faint); line-height: 1.3 }
 .headlines a { color: inherit }
 .headlines strong { display: block; font-size: 1.5rem; font-weight: 600; color: var(--ink) }
-.headlines .fault strong, .count.fault { color: var(--fault) }
+.headlines .unreadable strong, .count.unreadable, .headlines .fault strong, .count.fault {
+  color: var(--fault) }
 .headlines .unmapped strong, .count.unmapped { color: var(--unmapped) }
 .headlines .doubt strong, .count.doubt { color: var(--doubt) }
 .scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line);
@@ -383,7 +394,7 @@ _TEMPLATE: Final = """\
 {% for group in groups %}
 <details{{ ' open' if loop.first and group.n <= 20 else '' }}>
 <summary><span class="count {{ kind }}">{{ number(group.n) }}</span>
-{{ group.remedy or "various" }}</summary>
+{{ group.remedy or "See beside each what to do" }}</summary>
 <div class="scroll"><table class="problems">
 <thead><tr><th>Where</th><th>What</th>{% if not group.remedy %}<th>What to do</th>{% endif %}</tr>
 </thead><tbody>

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yololstm.actors import actors
-from yololstm.clips import NORMAL, SPLITS, Clip, Span
+from yololstm.clips import IGNORED, NORMAL, SPLITS, Clip, Span
 from yololstm.errors import EmptyError, Problem
 from yololstm.landmarks import Landmarks
 from yololstm.skeleton import N_FEATURES
@@ -66,10 +66,12 @@ def segment(
     a clip is named must not depend on knowing where its labels change.
 
     Reasons for dropping: too_short (a track shorter than a window), too_few_landmarks,
-    actor_not_found (during a span whose box holds nobody: anybody could be its actor), ambiguous,
-    label_not_used.
+    actor_not_found (during a span whose box holds nobody: anybody could be its actor), ignored
+    (with any step of an event that is neither learned nor normal), ambiguous, label_not_used.
     """
-    casts = [(span, actors(landmarks, span)) for span in spans or ()]
+    # What is expressly normal covers nothing that is not.
+    ordered = sorted(spans or (), key=lambda span: span.label != NORMAL)
+    casts = [(span, actors(landmarks, span)) for span in ordered]
     dropped: Counter[str] = Counter()
     parts = []
     for track, rows in landmarks.tracks():
@@ -130,7 +132,7 @@ class Segmentation:
     clips: Mapping[str, int]
     """Clips with landmarks, by split."""
     left_out: Mapping[str, int]
-    """Clips that were not looked at, by reason: unlabelled, no_landmarks."""
+    """Clips that were not looked at, by reason: unlabelled, unused, no_landmarks."""
     dropped: Mapping[str, int]
     """Windows and tracks, by reason; see segment."""
     problems: Sequence[Problem]
@@ -188,13 +190,13 @@ def segment_all(
     labels: Sequence[str],
     min_share: float,
 ) -> Segmentation:
-    """seen: clips with their landmarks, None where there are none. Unlabelled clips are counted
-    and left out."""
+    """seen: clips with their landmarks, None where there are none. Clips that are unlabelled or
+    unused are counted and left out."""
     parts: dict[str, list[Segmented]] = {split: [] for split in SPLITS}
     left_out: Counter[str] = Counter()
     for clip, landmarks in seen:
         if clip.split not in SPLITS:
-            left_out["unlabelled"] += 1
+            left_out[clip.split or "unlabelled"] += 1
         elif landmarks is None:
             left_out["no_landmarks"] += 1
         else:
@@ -285,8 +287,13 @@ def _judge(
     places = np.array([labels.index(name) if name in labels else -1 for name in found])
     y = places[share.argmax(axis=1)]
     reason = np.select(
-        [(names == _UNKNOWN).any(axis=1), share.max(axis=1) < min_share - 1e-9, y < 0],
-        ["actor_not_found", "ambiguous", "label_not_used"],
+        [
+            (names == _UNKNOWN).any(axis=1),
+            (names == IGNORED).any(axis=1),
+            share.max(axis=1) < min_share - 1e-9,
+            y < 0,
+        ],
+        ["actor_not_found", "ignored", "ambiguous", "label_not_used"],
         default="",
     )
     return np.where(reason == "", y, -1), reason

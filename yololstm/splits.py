@@ -45,17 +45,12 @@ def assign(
             placed = _held_back(labelled, val_share, test_share, seed)
         case "store":
             name = _held_out(labelled, by, held_out)
-            out = [clip.store == name for clip in labelled]
-            rest = [
-                c if not o else replace(c, split="test") for c, o in zip(labelled, out, strict=True)
-            ]
-            placed = _held_back(rest, val_share, 0.0, seed)
+            parted = [replace(c, split="test") if c.store == name else c for c in labelled]
+            placed = _held_back(parted, val_share, 0.0, seed)
         case "camera":
             name = _held_out(labelled, by, held_out)
             placed = [
-                clip
-                if (clip.camera == name) == (clip.split == "test")
-                else replace(clip, split=UNUSED)
+                clip if (clip.camera == name) == (clip.split == "test") else _unused(clip)
                 for clip in _held_back(labelled, val_share, test_share, seed)
             ]
     return _with_unlabelled(placed, clips)
@@ -219,9 +214,8 @@ def _with_unlabelled(placed: Sequence[Clip], clips: Sequence[Clip]) -> list[Clip
 
 def _shown(clip: Clip) -> set[str]:
     """Labels that a clip has time of; what no span covers is normal."""
-    whole = any(s.start_s <= 0 and s.end_s >= clip.duration_s for s in clip.spans)
     labels = {span.label for span in clip.spans} - {IGNORED}
-    return labels | (set() if whole else {NORMAL})
+    return labels | (set() if clip.is_covered else {NORMAL})
 
 
 def _by_split_and_label(clips: Iterable[Clip]) -> dict[str, dict[str, int]]:

@@ -47,7 +47,8 @@ def atomic(path: Path) -> Iterator[Path]:
     It has the same suffix, because writers of video and of models go by it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    # Not the name itself, which may be as long as names can be.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:

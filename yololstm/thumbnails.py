@@ -50,8 +50,8 @@ def _picture(material: Material, example: Example) -> Picture:
 def _frame_at(material: Material, path: str, time_s: float) -> Image | None:
     """The first frame at or after ``time_s``; nothing after it is decoded."""
     with material.local(path) as file:
-        late = (f.image for f in video.read(file) if f.time_s >= time_s - _EARLY_S)
-        return next(late, None)
+        frame = next(video.read(file, start_s=time_s - _EARLY_S), None)
+        return frame.image if frame else None
 
 
 def thumbnail(image: Image, box: Box | None) -> bytes:

@@ -6,11 +6,14 @@ Images are (H, W, 3) uint8, RGB.
 from __future__ import annotations
 
 import functools
+import itertools
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -25,6 +28,9 @@ Image = NDArray[np.uint8]
 
 # In ticks. Many containers round time stamps to whole milliseconds.
 _EARLY = 0.1
+
+#: Codecs that make one frame of each packet, so that packets tell which frame is which.
+_FRAME_A_PACKET = frozenset({"h264", "hevc", "mpeg4"})
 
 #: Codecs whose parameters, which stand in the container's header, tell the size of the picture.
 _SIZE_IN_HEADER = frozenset({"h264", "hevc", "mpeg4"})
@@ -96,26 +102,21 @@ def survey(path: Path) -> tuple[VideoInfo, FrameTimes]:
         return replace(info, n_frames=len(shown)), FrameTimes(pts - pts[0], stream.time_base)
 
 
-def read(path: Path, fps: float | None = None) -> Iterator[Frame]:
+def read(path: Path, fps: float | None = None, start_s: float = 0.0) -> Iterator[Frame]:
     """Decode frames in order of presentation.
 
     fps: at most so many frames a second: the first frame at or after each tick of that rate.
+    start_s: of these the ones at or after this time; of what comes before little is decoded.
     Raises VideoError, after the frames that could be decoded, where the file breaks off.
     """
-    with _opened(path) as (container, stream):
-        stream.thread_type = "AUTO"
-        next_tick = 0
-        index = -1
-        for index, (time_s, frame) in enumerate(_decode(path, container, stream)):
-            if fps is not None:
-                if time_s * fps < next_tick - _EARLY:
-                    continue
-                next_tick = int(time_s * fps + _EARLY) + 1
-            image = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
-            yield Frame(index, time_s, image)
-        if index < 0:
-            raise _broken(path, "it holds no frame")
-        _check_complete(path, stream.index_entries)
+    last_tick = -1
+    for index, time_s, frame in _decoded(path, start_s):
+        tick = index if fps is None else int(time_s * fps + _EARLY)
+        if tick > last_tick:
+            last_tick = tick
+            if time_s >= start_s:
+                image = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+                yield Frame(index, time_s, image)
 
 
 class VideoWriter:
@@ -237,13 +238,43 @@ def _opened(
         yield container, stream
 
 
-def _decode(
-    path: Path, container: InputContainer, stream: VideoStream
-) -> Iterator[tuple[float, av.VideoFrame]]:
-    start: float | None = None
+# --- decoding ---
+
+
+class _Shown(NamedTuple):
+    """A frame, and when it is shown by the clock of the file: in ticks, and in seconds."""
+
+    pts: int
+    time: float
+    frame: av.VideoFrame
+
+
+def _decoded(path: Path, start_s: float) -> Iterator[tuple[int, float, av.VideoFrame]]:
+    """Index, time and frame: of all frames; or, where the packets tell which they are, of those
+    from the last before ``start_s`` on, because sampling has to know it."""
+    entry = _entry(path, start_s) if start_s > 0 else None
+    if entry is not None:
+        with _opened(path) as (container, stream):
+            if (entered := _entered(path, container, stream, entry)) is not None:
+                for index, shown in enumerate(entered, entry.last):
+                    yield index, shown.time - entry.zero_s, shown.frame
+                _check_complete(path, stream.index_entries)
+                return
+    with _opened(path) as (container, stream):
+        zero_s: float | None = None
+        for index, shown in enumerate(_decode(path, container, stream)):
+            zero_s = shown.time if zero_s is None else zero_s
+            yield index, shown.time - zero_s, shown.frame
+        if zero_s is None:
+            raise _broken(path, "it holds no frame")
+        _check_complete(path, stream.index_entries)
+
+
+def _decode(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[_Shown]:
+    stream.thread_type = "AUTO"
     try:
         for frame in _frames(container, stream):
-            if frame.time is None:
+            if frame.pts is None or frame.time is None:
                 raise _broken(path, "a frame has no presentation time")
             if frame.rotation:
                 raise VideoError(
@@ -251,8 +282,7 @@ def _decode(
                     f"it is stored lying down, to be turned by {frame.rotation} degrees",
                     "Encode it upright: ffmpeg -i IN OUT.mp4",
                 )
-            start = frame.time if start is None else start
-            yield frame.time - start, frame
+            yield _Shown(frame.pts, frame.time, frame)
     except av.FFmpegError as error:
         raise _broken(path, f"it cannot be decoded to its end ({error.strerror})") from error
 
@@ -265,6 +295,83 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
         with suppress(av.FFmpegError):
             yield from stream.decode(None)
         raise
+
+
+class _Packet(NamedTuple):
+    pts: int
+    dts: int
+    """When it is decoded; where nobody says, when it is shown."""
+    is_key: bool
+    is_shown: bool
+    """Others are decoded only because shown ones need them."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """A packet to begin at, and what decoding should give up to the frame before the time sought.
+
+    dts: of the packet. pts: of the frames from its own on. last: the index of the last of them.
+    zero_s: when frame 0 is shown, by the clock of the file.
+    """
+
+    dts: int
+    pts: list[int]
+    last: int
+    zero_s: float
+
+
+def _entry(path: Path, start_s: float) -> _Entry | None:
+    """None where packets do not tell which frames there are, or where nothing would be gained."""
+    with _opened_unread(path) as (container, stream):
+        packets, tick = _packets(container, stream), stream.time_base
+    pts = sorted(packet.pts for packet in packets if packet.is_shown)
+    if not tick or not pts or len({*pts}) < len(pts):
+        return None
+    # Frames before the first key frame may come out of the decoder, or may not.
+    if not packets[0].is_key or packets[0].pts > pts[0]:
+        return None
+    times_s = [float((at - pts[0]) * tick) for at in pts]
+    last = max(bisect_left(times_s, start_s) - 1, 0)
+    keys = [p for p in packets if p.is_key and p.is_shown and pts[0] < p.pts <= pts[last]]
+    if not keys:
+        return None
+    key = max(keys, key=lambda packet: packet.pts)
+    return _Entry(key.dts, pts[bisect_left(pts, key.pts) : last + 1], last, float(pts[0] * tick))
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> list[_Packet]:
+    """In order of decoding; none where they would not tell which frames there are."""
+    if stream.codec_context.name not in _FRAME_A_PACKET:
+        return []
+    packets: list[_Packet] = []
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                if packet.pts is None:
+                    return []
+                dts = packet.pts if packet.dts is None else packet.dts
+                packets.append(_Packet(packet.pts, dts, packet.is_keyframe, not packet.is_discard))
+    except av.FFmpegError:
+        return []
+    return packets
+
+
+def _entered(
+    path: Path, container: InputContainer, stream: VideoStream, entry: _Entry
+) -> Iterator[_Shown] | None:
+    """Frames from the last before the time sought on; None where others come than should."""
+    try:
+        container.seek(entry.dts, stream=stream)
+        frames = _decode(path, container, stream)
+        due = itertools.dropwhile(lambda shown: shown.pts < entry.pts[0], frames)
+        for pts, shown in zip(entry.pts, due, strict=False):
+            if shown.pts != pts:
+                return None
+            if pts == entry.pts[-1]:
+                return itertools.chain([shown], due)
+    except (av.FFmpegError, VideoError):
+        return None
+    return None
 
 
 def _check_complete(path: Path, entries: IndexEntries) -> None:

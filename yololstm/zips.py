@@ -75,10 +75,16 @@ def listing(path: Path) -> Listing:
         seen = path.stat()
         if not stat.S_ISREG(seen.st_mode):
             raise zipfile.BadZipFile("it is not a file")
-        return _listing(path, seen.st_size, seen.st_mtime_ns)
+        return _listing(path, file_identity(seen))
     except _DAMAGE as error:
         problem = "the zip is empty" if _is_empty(path) else f"not a whole zip ({_told(error)})"
         raise DataError(path, problem, _FETCH_AGAIN) from error
+
+
+def file_identity(seen: os.stat_result) -> tuple[int, ...]:
+    """What is another if the file is, as far as can be told without reading it; the same that Git
+    goes by. Size and time of change alone may stay when two files swap their names."""
+    return seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino
 
 
 def unpack(path: Path, member: Member, place: str) -> Iterator[bytes]:
@@ -106,7 +112,7 @@ def is_hidden(name: str) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _listing(path: Path, size: int, mtime_ns: int) -> Listing:
+def _listing(path: Path, identity: tuple[int, ...]) -> Listing:
     with zipfile.ZipFile(path) as file:
         infos = file.infolist()
     copies: dict[str, list[Member]] = defaultdict(list)

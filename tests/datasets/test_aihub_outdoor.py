@@ -25,7 +25,7 @@ from tests.datasets.outdoor_trees import (
     scene_name,
     tagged,
 )
-from tests.datasets.trees import N_FRAMES, material, put, put_video
+from tests.datasets.trees import N_FRAMES, material, put, put_video, put_zip
 from yololstm.catalogue import Found
 from yololstm.clips import IGNORED, Clip, Span
 from yololstm.datasets.aihub_outdoor import EVENTS, AihubOutdoorReader
@@ -112,19 +112,53 @@ def test_recording_that_was_packed_twice_is_read_once(tmp_path: Path) -> None:
     put(tmp_path / "a" / f"{NAME}.xml", xml)
     found = read(tmp_path)
     assert found.problems == []
-    assert [clip.annotation for clip in found.clips] == [f"inside_croki_01/64-2/{NAME}.xml"]
+    assert [(clip.path, clip.annotation) for clip in found.clips] == [
+        (f"inside_croki_01/64-2/{NAME}.mp4", f"a/{NAME}.xml")
+    ]
     assert [warning.place for warning in found.warnings] == [
-        f"a/{NAME}.xml",
+        f"inside_croki_01/64-2/{NAME}.xml",
         f"insidedoor_01/64-2/{NAME}.mp4",
         f"insidedoor_01/64-2/{NAME}.xml",
     ]
-    assert "stands in inside_croki_01/64-2" in found.warnings[0].problem
+    assert "the same bytes stand in inside_croki_01/64-2" in found.warnings[1].problem
+
+
+def test_zip_and_what_was_unpacked_from_it_are_one(tmp_path: Path) -> None:
+    xml = put_scene(tmp_path, NAME, outdoor_xml(happening()))
+    members = {f"64-2/{path.name}": path for path in (xml, xml.with_suffix(".mp4"))}
+    put_zip(tmp_path / "01.폭행(assult)" / "outsidedoor_06.zip", members)
+    found = read(tmp_path)
+    assert (found.problems, found.warnings) == ([], [])
+    assert [clip.path for clip in found.clips] == [f"{FOLDER}/{NAME}.mp4"]
+
+
+@pytest.mark.parametrize("has_video", [True, False])
+def test_one_name_with_other_bytes_is_a_fault(tmp_path: Path, has_video: bool) -> None:
+    """Even where it lies alone: it may be the corrected one."""
+    put_scene(tmp_path, NAME, outdoor_xml(happening()), "a/64-2")
+    other = put(tmp_path / "b/64-2" / f"{NAME}.xml", outdoor_xml(happening("burglary")))
+    if has_video:
+        put_video(other.with_suffix(".mp4"))
+    found = read(tmp_path)
+    assert (found.clips, found.warnings) == ([], [])
+    (told,) = found.problems
+    assert (told.place, told.problem) == (
+        f"a/64-2/{NAME}.xml",
+        "the same name stands again in b/64-2",
+    )
+
+
+def test_another_video_of_one_name_is_a_fault(tmp_path: Path) -> None:
+    put_scene(tmp_path, NAME, outdoor_xml(happening()), "a")
+    put_scene(tmp_path, NAME, outdoor_xml(happening()), "b")
+    (told,) = read(tmp_path).problems
+    assert (told.place, told.problem) == (f"a/{NAME}.mp4", "the same name stands again in b")
 
 
 def test_where_nothing_says_which_belong_together_nothing_is_guessed(tmp_path: Path) -> None:
     put_video(tmp_path / "videos" / f"{NAME}.mp4")
     for folder in ("a", "b"):
-        put(tmp_path / folder / f"{NAME}.xml", outdoor_xml())
+        put(tmp_path / folder / f"{NAME}.xml", outdoor_xml(header={"location": folder}))
     found = read(tmp_path)
     assert (found.clips, found.warnings) == ([], [])
     (told,) = found.problems
@@ -285,7 +319,12 @@ TOO_MANY = [happening()] * 101
         (with_header(frames="1" * 99), "<frames>", "frames is '1111", "Mend"),
         (with_header(duration="00:05:00.0"), "<duration>00:05", "duration is 300", "together"),
         (with_header(duration="5 min"), "<duration>5 min", "'5 min', not 00:00:00.0", "Mend"),
-        (outdoor_xml(size=(48, 64)), "<size>", "of 48x64, but this is 64x48", "together"),
+        (
+            outdoor_xml(size=(48, 64)),
+            "<size>",
+            "frames of 48x64, but the video's are 64x48",
+            "together",
+        ),
         (outdoor_xml(actor((1, 2))), "<annotation>", "actions, but no event", "Add an <event>"),
         (outdoor_xml(happening("")), "<event>", "an event has no name", "Mend"),
         (outdoor_xml(happening("01")), "<event>", "an event has no name", "Mend"),

@@ -203,8 +203,8 @@ def test_files_in_zips_are_read_as_if_unpacked(tree: Tree, tmp_path: Path) -> No
 def test_zip_that_is_damaged_is_told(tree: Tree) -> None:
     put(tree.root / "x.zip", b"PK and no more")
     found = tree.reader().read(tree.material)
-    assert [problem.place for problem in found.problems] == ["x.zip"]
-    assert len(found.clips) == tree.n_clips
+    assert [problem.place for problem in found.unreadable] == ["x.zip"]
+    assert (len(found.clips), found.problems) == (tree.n_clips, [])
 
 
 def test_links_are_followed_once(tree: Tree, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -329,6 +330,19 @@ def test_any_cells_are_read_or_refused(
     for clip in csv_reader.read(material(tmp_path)).clips:
         with contextlib.suppress(AnnotationError):
             csv_reader.landmarks(material(tmp_path), clip)
+
+
+def test_memory_is_bounded_by_the_file(tmp_path: Path) -> None:
+    rows = csv_text(OLD_COLUMNS, [old_row(10 * i, 0) for i in range(100)]).splitlines()
+    content = "\n".join([rows[0], *(rows[1:] * 300)]).encode()
+    put(tmp_path / "x.csv", content)
+    tracemalloc.start()
+    try:
+        found = read(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 15 * len(content)
+    finally:
+        tracemalloc.stop()
+    assert len(found.clips) == 300
 
 
 # --- the real files ---

@@ -81,7 +81,8 @@ def put_fights_with_decomposed_names(root: Path) -> None:
     """As macOS unpacks them."""
     for scene in range(1, 5):
         one = name(13, scene)
-        xml = annotation(event("fight"), event("fight", 4, 10))
+        one_hits, other = event("fight", 3, 10), event("fight", 4, 9, (40, 10, 60, 40))
+        xml = annotation(one_hits, other)
         folder = unicodedata.normalize("NFD", "TS_03.이상행동_13.폭행")
         put_video(root / VIDEOS / folder / f"{one}.mp4")
         put(root / LABELS / "TL_03.이상행동_13.폭행" / f"{one}.xml", xml)
@@ -155,11 +156,6 @@ FAULTY_ANNOTATIONS: dict[str, tuple[str | bytes, int | None, str]] = {
     ),
     "long": (annotation(n_frames=180), 2, "180 frames, but the video has 12"),
     "wide": (annotation(size=(1920, 1080)), 2, "frames of 1920x1080, but the video's are 64x48"),
-    "crowd": (
-        annotation(*[keypoint("Pelvis", {1: (1, 1)})] * 51),
-        3 + 3 * 50,
-        "more than 50 tracks of 'pelvis'",
-    ),
 }
 FAULTY_VIDEOS = {
     "empty": (b"", "the file is empty"),
@@ -186,19 +182,24 @@ def put_faulty_files(root: Path) -> dict[str, str]:
     put(root / LABELS / "lonely.xml", annotation())
     put_labelled(root, "twice", annotation())
     put(root / LABELS / "again" / "TWICE.XML", annotation(event("theft")))
-    put(root / VIDEOS / "TS_03.이상행동_09.방화.zip", b"PK\3\4 and no more")
-    put(root / VIDEOS / "TS_03.이상행동_11.유기.zip.part0", b"PK\3\4")
     return {
         f"{VIDEOS}/alone.mp4": "no annotation (.xml) of its name",
         f"{LABELS}/lonely.xml": "no video (.mp4) of its name",
         f"{LABELS}/again/TWICE.XML": f"stands again in {LABELS}",
+    }
+
+
+def put_unreadable(root: Path) -> dict[str, str]:
+    put(root / VIDEOS / "TS_03.이상행동_09.방화.zip", b"PK\3\4 and no more")
+    put(root / VIDEOS / "TS_03.이상행동_11.유기.zip.part0", b"PK\3\4")
+    return {
         f"{VIDEOS}/TS_03.이상행동_09.방화.zip": "zip",
         f"{VIDEOS}/TS_03.이상행동_11.유기.zip.part*": "a zip in pieces",
     }
 
 
 def put_doubts(root: Path) -> dict[str, str]:
-    """Returns what is doubtful, by its place: 8 clips."""
+    """Returns what is doubtful, by its place: 13 clips."""
     doubtful = {
         "short": (event("theft", 3, 5), 4, "theft lasts 0.67 s only"),
         "whole": (event("theft", 0, 11), 4, "theft lasts from the first frame to the last"),
@@ -206,6 +207,31 @@ def put_doubts(root: Path) -> dict[str, str]:
             track("theft_start", [3]) + track("theft_end", [9], (60, 10, 90, 40)),
             7,
             "the box of the end of theft is no part of the frame",
+        ),
+        "whose end": (
+            event("theft", 2, 8) + event("theft", 4, 10),
+            7,
+            "2 theft overlap, and no box says whose end this is",
+        ),
+        "keypoint": (
+            keypoint("Left hand", {3: (1, 2), 4: (float("nan"), 2)}),
+            5,
+            "points 'nan,2' is no place in an image",
+        ),
+        "keypoint's frame": (
+            keypoint("Left hand", {3: (1, 2)}).replace('frame="3"', ""),
+            4,
+            "frame is ''",
+        ),
+        "whose hand": (
+            keypoint("Pelvis", {3: (9, 9)}) * 2 + keypoint("Left hand", {3: (9, 2)}),
+            7,
+            "nothing says of which person this 'left hand' is",
+        ),
+        "crowd": (
+            "\n".join([keypoint("Pelvis", {1: (1, 1)})] * 51),
+            3 + 3 * 50,
+            "more than 50 tracks of 'pelvis'",
         ),
     }
     doubts = {}
@@ -288,10 +314,12 @@ def test_all_that_is_sound_is_read(root: Path) -> None:
 def test_every_defect_is_told_and_leaves_out_no_more_than_itself(root: Path) -> None:
     sound = read(root).clips
     faults, doubts, unmapped = put_faults(root), put_doubts(root), put_unmapped(root)
+    unreadable = put_unreadable(root)
     found = read(root)
+    assert_told(found.unreadable, unreadable)
     assert_told(found.problems, faults)
     assert_told(found.warnings, doubts)
     assert_told(found.unmapped, unmapped)
-    assert (len(faults), len(doubts), len(unmapped)) == (24, 8, 1)
-    assert len(found.clips) == len(sound) + 8
+    assert (len(faults), len(doubts), len(unmapped)) == (21, 13, 1)
+    assert len(found.clips) == len(sound) + 13
     assert [clip for clip in found.clips if clip in sound] == sound

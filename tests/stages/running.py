@@ -14,6 +14,7 @@ ARGUMENTS: Final = {
     "segment": (
         "data/index.csv data/splits.csv data/landmarks data/windows data/reports/segment.json"
     ),
+    "leaks": ("data/index.csv data/splits.csv data/landmarks data/windows data/reports/leaks.json"),
     "train": "data/windows data/checkpoint.safetensors data/reports/history.csv",
     "evaluate": (
         "data/index.csv data/splits.csv data/windows data/checkpoint.safetensors"

@@ -97,7 +97,7 @@ def test_clips_of_nobody(project: Project) -> None:
     report = storage.read_json(REPORT)
     assert (report["clips"], report["nobody"], report["frames"]) == (4, 4, 4 * trees.N_FRAMES)
     assert report["left_out"] == []
-    assert report["pose"] == {"split": {}, "label": {}}
+    assert report["pose"] == {"official": {}, "label": {}}
     assert {path.stem for path in OUT.iterdir()} == {clip.clip_id for clip in clips}
     for path in OUT.iterdir():
         landmarks = storage.read_landmarks(path)
@@ -129,11 +129,18 @@ def test_annotated_keypoints_in_place_of_poses(project: Project) -> None:
     assert project.extract(kind=tree.kind, source="annotations").returncode == 0
     report = storage.read_json(REPORT)
     assert (report["clips"], report["nobody"]) == (len(clips), 1)
-    assert report["pose"] == {"split": {}, "label": {}}
+    assert report["pose"] == {"official": {}, "label": {}}
     for clip in clips:
         written = storage.read_landmarks(OUT / f"{clip.clip_id}.parquet")
         assert len(written) == (0 if clip.clip_id == bare else 2)
         assert (written.source.fps, written.source.n_frames) == (clip.fps, clip.n_frames)
+
+
+def test_a_data_set_without_keypoints_has_none_to_take(project: Project) -> None:
+    project.shop(n=1)
+    done = project.extract(source="annotations")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "extract.source: a data set of kind folder brings no keypoints" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,27 @@ def test_too_many_faults_stop_it(tmp_path: Path) -> None:
     assert "more than data.max_left_out (1%)" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert not (tmp_path / INDEX).exists()
+    (problem,) = storage.read_json(tmp_path / REPORT)["problems"]
+    assert problem["place"].startswith(tree.victim)
+    assert tree.victim in (tmp_path / PAGE).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["TS_12.zip", "TS_12.zip.part0"])
+def test_what_cannot_be_opened_stops_it_however_little_it_is(tmp_path: Path, name: str) -> None:
+    tree = aihub(tmp_path / "root")
+    put(tree.root / name, b"PK\3\4 and no more")
+    name = name.removesuffix("0")
+    done = run(tmp_path, tree, max_left_out=1.0)
+    assert done.returncode == 1
+    warning, error = told(done)
+    assert warning.startswith(f"warning: {name}")
+    assert error.startswith(f"error: {name}")
+    assert ", so that nobody knows what is missing. " in error
+    assert not (tmp_path / INDEX).exists()
+    report = storage.read_json(tmp_path / REPORT)
+    assert (report["problems"], report["left_out"], report["clips"]) == ([], 0, tree.n_clips)
+    assert report["unreadable"][0]["place"].startswith(name)
+    assert name in (tmp_path / PAGE).read_text(encoding="utf-8")
 
 
 def test_folder_that_is_not_there_stops_it(tmp_path: Path) -> None:

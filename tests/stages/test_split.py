@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import people
 from tests.people import ROOT
+from tests.stages.running import run_well
 from tests.test_splits import LABELS, clip, takes
 from yololstm import storage
 from yololstm.clips import Clip
@@ -58,6 +61,42 @@ def test_a_store_or_camera_is_held_out(tmp_path: Path, split: str, held_out: str
         where[getattr(c, split)].add(c.split)
     assert "test" in where.pop(held_out)
     assert not any("test" in splits for splits in where.values())
+
+
+@pytest.mark.parametrize(("split", "held_out"), [("store", "S1"), ("camera", "CB")])
+def test_what_is_held_out_is_what_is_measured(tmp_path: Path, split: str, held_out: str) -> None:
+    """All the way to the metrics."""
+    made = people.project(tmp_path, {"train": 9}, data={"split": split, "held_out": held_out})
+    set_places(made)
+    command = [sys.executable, str(ROOT / "stages/split.py"), *map(str, (INDEX, SPLITS, REPORT))]
+    subprocess.run(command, cwd=made, check=True, capture_output=True)
+    people.set_params(made, data={"split": split, "held_out": held_out}, train={"epochs": 1})
+    for stage in ("segment", "leaks", "train", "evaluate"):
+        run_well(stage, made)
+    clips = {c.clip_id: c for c in storage.read_clips(made / INDEX, made / SPLITS)}
+    with (made / "data/predictions.csv").open() as file:
+        measured = {row["clip"] for row in csv.DictReader(file)}
+    assert measured == {c.clip_id for c in clips.values() if c.split == "test"}
+    assert {getattr(clips[name], split) for name in measured} == {held_out}
+    metrics = storage.read_json(made / "data/reports/metrics.json")
+    assert metrics["clips"] == len(measured)
+
+
+def set_places(folder: Path) -> None:
+    """Three stores; two cameras, each before every take: i and i + 1 of a label are one take."""
+    clips = storage.read_index(folder / INDEX)
+    numbered = [(c, int(c.take.rsplit("_", 1)[1])) for c in clips]
+    placed = [
+        replace(
+            c,
+            sha256=c.clip_id,
+            store=f"S{n // 2 % 3}",
+            camera="CB" if n % 2 else "CA",
+            take=f"{c.label} {n // 2}",
+        )
+        for c, n in numbered
+    ]
+    storage.write_index(folder / INDEX, placed)
 
 
 def test_folds(tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from yololstm.errors import ParamsError
 from yololstm.landmarks import Landmarks
 from yololstm.material import Material
 
-__all__ = ["KINDS", "WITHOUT_VIDEO", "DatasetReader", "Found", "reader"]
+__all__ = ["KINDS", "WITHOUT_VIDEO", "WITH_KEYPOINTS", "DatasetReader", "Found", "reader"]
 
 KINDS: Final = ("aihub", "aihub_outdoor", "folder", "landmarks_csv")
 WITHOUT_VIDEO: Final = frozenset({"landmarks_csv"})
 """Kinds of data set that bring landmarks in place of video."""
+WITH_KEYPOINTS: Final = WITHOUT_VIDEO | {"aihub"}
 
 
 class DatasetReader(Protocol):

@@ -12,86 +12,71 @@ What a clip shows is never read from its name: tracks ``<event>_start`` and ``<e
 annotation say it, and the box of the start says who does it. Only, normal shopping (category 1) may
 mark what its customers do in words that nobody has listed: those events are normal.
 
-Several starts of one event, of one person or of several, pair with its ends in order of time.
+Starts of one event pair with its ends in order of time. Where events of one name overlap, because
+several people act, an end belongs to the start whose box is most like its own; boxes that do not
+decide leave the order of time, with a warning.
+
+Keypoints label nothing. Where they cannot be read, or nothing says whose they are, the clip is
+kept without them, with a warning.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from yololstm import cvat, naming
+from yololstm import cvat, fitting, keypoints, naming
+from yololstm.actors import iou
 from yololstm.catalogue import (
     Found,
     Namesakes,
     OnItem,
     by_name,
     collect,
-    is_packed,
     label_of,
     namesakes,
     unusual_rates,
     video_clip,
-    without_copies,
 )
 from yololstm.clips import Box, Clip, Span
-from yololstm.cvat import Annotation, Track
+from yololstm.cvat import Annotation, Shapes, Track
 from yololstm.errors import AnnotationError, Problem
-from yololstm.landmarks import Category, Landmarks, Source
+from yololstm.fitting import SUFFIXES, TOGETHER
+from yololstm.landmarks import Landmarks
 from yololstm.material import Facts, Material, VideoFacts
 from yololstm.safexml import MAX_BYTES
-from yololstm.skeleton import JOINTS, N_JOINTS
 from yololstm.video import VideoInfo
 
 #: Events that the data set is known to annotate.
 EVENTS: Final = ("theft", "fight", "broken", "fall", "fire", "smoke", "abandon")
 
-_SUFFIXES: Final = frozenset({".mp4", ".xml"})
 _EVENT_LABEL: Final = re.compile(r"(?P<event>.+)_(?P<side>start|end)")
 _WORD: Final = re.compile(r"[^a-z]")
 _TRAINING: Final = re.compile(r"(?<![a-z])training(?![a-z])|^t[sl]_", re.IGNORECASE)
 _VALIDATION: Final = re.compile(r"(?<![a-z])validation(?![a-z])|^v[sl]_", re.IGNORECASE)
 #: Boxes are drawn by hand and may pass the edge of the frame by this share of its size.
 _BOX_TOLERANCE: Final = 0.02
-#: An annotation is of another video if its length differs by more than this and by more than this
-#: share, or its shape by more than this share.
-_SLACK_S: Final = 1.0
-_LENGTH_SLACK: Final = 0.01
-_SHAPE_SLACK: Final = 0.05
 #: Spans shorter than this, or of more than this share of the clip, are doubtful.
 _SHORT_S: Final = 1.0
 _WHOLE: Final = 0.95
 #: How like a known event a customer's doings may be called without a warning.
 _ALIKE: Final = 0.75
-_MAX_PERSONS: Final = 50
+#: Of one name; a clip lasts a minute.
+_MAX_EVENTS: Final = 100
+#: By how much the likeness of two boxes, in -1..1, must pass that of any others to decide.
+_CLEARLY: Final = 0.2
 _SHOWN: Final = 40
 
-_TOGETHER: Final = "Check that video and annotation belong together"
-
-#: The annotated keypoints: our 13 joints, then what only helps to bound the person.
-_KEYPOINTS: Final = {
-    **{f"{side} shoulder": f"SHOULDER_{side.upper()}" for side in ("left", "right")},
-    **{f"{side} elbow": f"ELBOW_{side.upper()}" for side in ("left", "right")},
-    **{f"{side} hand": f"WRIST_{side.upper()}" for side in ("left", "right")},
-    **{f"{side} hip": f"HIP_{side.upper()}" for side in ("left", "right")},
-    **{f"{side} knee": f"KNEE_{side.upper()}" for side in ("left", "right")},
-    **{f"{side} foot": f"ANKLE_{side.upper()}" for side in ("left", "right")},
-    "center head": "HEAD",
-}
-_TRUNK: Final = ("pelvis", "spine naval", "spine chest", "neck base")
-_PLACES: Final = {
-    **{label: JOINTS.index(joint) for label, joint in _KEYPOINTS.items()},
-    **{label: N_JOINTS + i for i, label in enumerate(_TRUNK)},
-}
+_Floats: TypeAlias = NDArray[np.floating]
 
 
 class _Mark(NamedTuple):
@@ -116,27 +101,27 @@ class AihubReader:
     label_map: Mapping[str, str]
 
     def read(self, material: Material, on_item: OnItem | None = None) -> Found:
-        pairs = list(_pair_up(material.files(_SUFFIXES)))
-        problems = material.problems(_SUFFIXES)
-        found = collect(partial(self._clips, material), pairs, on_item, problems=problems)
+        listing = material.listing(SUFFIXES)
+        pairs = list(_pair_up(listing.paths))
+        found = collect(partial(self._clips, material), pairs, on_item, listing=listing)
         warnings = sorted([*found.warnings, *unusual_rates(found.clips)])
         return replace(found, clips=naming.with_takes_joined(found.clips), warnings=warnings)
 
     def landmarks(self, material: Material, clip: Clip) -> Landmarks | None:
-        """The annotated keypoints; track n is made of the nth track of each keypoint's name."""
+        """The annotated keypoints; None where there are none, or none that can be used."""
         annotation, _ = _annotation(material, PurePosixPath(clip.annotation))
         facts = material.video_facts(clip.path)
         _check(annotation, facts)
-        return _landmarks(annotation, clip, facts)
+        return keypoints.landmarks(annotation, clip, facts)
 
     def _clips(self, material: Material, pair: tuple[str, Namesakes]) -> Iterator[Clip | Problem]:
         split, files = pair
-        path, annotation_path = without_copies(material, files).pair()
+        path, annotation_path = fitting.pair(material, files)
         annotation, annotation_facts = _annotation(material, annotation_path)
         facts = material.video_facts(path)
         _check(annotation, facts)
         name = naming.parse(path.stem)
-        events = _events(annotation, self.label_map, is_shopping=name.is_shopping)
+        events, doubts = _events(annotation, self.label_map, is_shopping=name.is_shopping)
         yield video_clip(
             path,
             facts,
@@ -148,8 +133,10 @@ class AihubReader:
             annotation=(annotation_path, annotation_facts),
             spans=tuple(_spans(events, annotation, facts)),
         )
-        yield from _doubles(files, (path, annotation_path))
+        yield from fitting.doubles(files, (path, annotation_path))
+        yield from doubts
         yield from _doubts(events, annotation, facts)
+        yield from keypoints.doubts(annotation, _n_frames(facts))
         if name.is_shopping:
             yield from _misspelt(annotation, self.label_map)
 
@@ -186,63 +173,46 @@ def _official_split(path: PurePosixPath) -> str:
     return ""
 
 
-def _doubles(files: Namesakes, read: tuple[PurePosixPath, PurePosixPath]) -> Iterator[Problem]:
-    """Copies that are not there as the zip and what was unpacked from it."""
-    for paths, kept in zip((files.videos, files.annotations), read, strict=True):
-        for path in paths:
-            if path != kept and is_packed(path) == is_packed(kept):
-                problem = f"the same bytes stand in {kept.parent}, which was read instead"
-                yield Problem(str(path), problem, "Take one of the two out")
-
-
 # --- video and annotation held against each other ---
 
 
 def _check(annotation: Annotation, facts: VideoFacts) -> None:
     """Raises AnnotationError where the annotation is of another video than this one."""
-    _check_length(annotation, facts.info)
-    _check_shape(annotation, facts.info)
-    _check_frames(annotation, min(facts.info.n_frames, len(facts.time_s)))
-    _check_persons(annotation)
-
-
-def _check_length(annotation: Annotation, info: VideoInfo) -> None:
+    info = facts.info
     if stated := annotation.n_frames:
-        slack = max(_SLACK_S * float(info.fps), _LENGTH_SLACK * info.n_frames)
-        if abs(stated.value[0] - info.n_frames) > slack:
-            problem = f"{stated.value[0]} frames, but the video has {info.n_frames}"
-            raise AnnotationError(f"{annotation.path}:{stated.line}", problem, _TOGETHER)
-
-
-def _check_shape(annotation: Annotation, info: VideoInfo) -> None:
+        (n_frames,) = stated.value
+        if not fitting.is_as_long(n_frames, info.n_frames, float(info.fps)):
+            problem = f"{n_frames} frames, but the video has {info.n_frames}"
+            raise AnnotationError(f"{annotation.path}:{stated.line}", problem, TOGETHER)
     if stated := annotation.size:
         width, height = stated.value
-        if abs(info.width * height / (info.height * width) - 1) > _SHAPE_SLACK:
-            problem = f"frames of {width}x{height}, but the video's are {info.width}x{info.height}"
-            raise AnnotationError(f"{annotation.path}:{stated.line}", problem, _TOGETHER)
+        fitting.check_shape(width, height, info, f"{annotation.path}:{stated.line}")
+    _check_reach(annotation, _n_frames(facts))
 
 
-def _check_frames(annotation: Annotation, n_frames: int) -> None:
+def _n_frames(facts: VideoFacts) -> int:
+    """Those of which the time is known."""
+    return min(facts.info.n_frames, len(facts.time_s))
+
+
+def _check_reach(annotation: Annotation, n_frames: int) -> None:
     if not annotation.may_reach(n_frames):
         return
-    for track in (*annotation.boxes, *annotation.points):
-        shapes = track.shapes()
-        if len(shapes) and shapes.frame[-1] >= n_frames:
-            problem = (
-                f"{track.label[:_SHOWN]!r} is at frame {shapes.frame[-1]} of a video of"
-                f" {n_frames} frames"
-            )
-            raise AnnotationError(f"{annotation.path}:{shapes.line[-1]}", problem, _TOGETHER)
-
-
-def _check_persons(annotation: Annotation) -> None:
-    n_tracks: Counter[str] = Counter()
+    for track in annotation.boxes:
+        _check_last(track, track.shapes(), annotation.path, n_frames)
     for track in annotation.points:
-        n_tracks[track.label] += track.label in _PLACES
-        if n_tracks[track.label] > _MAX_PERSONS:
-            problem = f"more than {_MAX_PERSONS} tracks of {track.label!r}, one for each person"
-            remedy = "Take out the tracks that are there twice"
-            raise AnnotationError(f"{annotation.path}:{track.line}", problem, remedy)
+        try:
+            shapes = track.shapes()
+        except AnnotationError:
+            continue  # That is no other video; see _doubts_of_keypoints.
+        _check_last(track, shapes, annotation.path, n_frames)
+
+
+def _check_last(track: Track, shapes: Shapes, path: str, n_frames: int) -> None:
+    if len(shapes) and shapes.frame[-1] >= n_frames:
+        seen = f"{track.label[:_SHOWN]!r} is at frame {shapes.frame[-1]}"
+        problem = f"{seen} of a video of {n_frames} frames"
+        raise AnnotationError(f"{path}:{shapes.line[-1]}", problem, TOGETHER)
 
 
 # --- events ---
@@ -250,22 +220,103 @@ def _check_persons(annotation: Annotation) -> None:
 
 def _events(
     annotation: Annotation, label_map: Mapping[str, str], *, is_shopping: bool
-) -> list[_Event]:
-    """In order of their starts."""
-    events = []
+) -> tuple[list[_Event], list[Problem]]:
+    """In order of their starts; and where nothing but the order of time has paired them."""
+    events, doubts = [], []
     for name, starts, ends in _marks(annotation, label_map, is_shopping=is_shopping):
         label = label_of(name, (starts + ends)[0].place, EVENTS, label_map)
-        if len(starts) != len(ends):
-            problem = f"{len(starts)} {name}_start but {len(ends)} {name}_end"
-            remedy = "Annotate both ends, or neither"
-            raise AnnotationError((starts + ends)[0].place, problem, remedy)
-        for start, end in zip(starts, ends, strict=True):
-            if end.frame <= start.frame:
-                problem = f"{name} ends at frame {end.frame}, not after its start, {start.frame}"
-                remedy = "Correct the frame of one of the two"
-                raise AnnotationError(end.place, problem, remedy)
-            events.append(_Event(name, label, start, end))
-    return sorted(events, key=lambda event: event.start.frame)
+        _check_marks(name, starts, ends)
+        pairs, undecided = _paired(starts, ends)
+        events += [_Event(name, label, start, end) for start, end in pairs]
+        for those in undecided:
+            problem = f"{len(those)} {name} overlap, and no box says whose end this is"
+            remedy = "They are paired in order of time; draw the box of an end as of its start"
+            doubts.append(Problem(those[0].place, problem, remedy))
+    return sorted(events, key=lambda event: event.start.frame), doubts
+
+
+def _check_marks(name: str, starts: Sequence[_Mark], ends: Sequence[_Mark]) -> None:
+    """Raises AnnotationError where no order pairs them. Both are in order of time."""
+    place = (*starts, *ends)[0].place
+    if len(starts) != len(ends):
+        problem = f"{len(starts)} {name}_start but {len(ends)} {name}_end"
+        raise AnnotationError(place, problem, "Annotate both ends, or neither")
+    if len(starts) > _MAX_EVENTS:
+        problem = f"{len(starts)} {name}_start, more than {_MAX_EVENTS}"
+        raise AnnotationError(place, problem, "Take out those that are there twice")
+    for start, end in zip(starts, ends, strict=True):
+        if end.frame <= start.frame:
+            problem = f"{name} ends at frame {end.frame}, not after its start, {start.frame}"
+            raise AnnotationError(end.place, problem, "Correct the frame of one of the two")
+
+
+def _paired(
+    starts: Sequence[_Mark], ends: Sequence[_Mark]
+) -> tuple[list[tuple[_Mark, _Mark]], list[Sequence[_Mark]]]:
+    """Each start with its end; and those ends, together, that no box has given a start. All are in
+    order of time."""
+    pairs: list[tuple[_Mark, _Mark]] = []
+    undecided = []
+    parts = [*_overlapping(starts, ends)]
+    while parts:
+        firsts, lasts = parts.pop()
+        clearest = _clearest(firsts, lasts) if len(firsts) > 1 else (0, 0)
+        if clearest is None:
+            pairs += zip(firsts, lasts, strict=True)
+            undecided.append(lasts)
+        else:
+            i, j = clearest
+            pairs.append((firsts[i], lasts[j]))
+            parts += _overlapping(_without(firsts, i), _without(lasts, j))
+    return sorted(pairs, key=lambda pair: starts.index(pair[0])), undecided
+
+
+def _overlapping(
+    starts: Sequence[_Mark], ends: Sequence[_Mark]
+) -> Iterator[tuple[Sequence[_Mark], Sequence[_Mark]]]:
+    """Both, in order of time, cut where nothing goes on. So any start of a part may be of any end
+    after it: each leaves the others a way to be paired."""
+    first = 0
+    for i in range(1, len(starts) + 1):
+        if i == len(starts) or starts[i].frame >= ends[i - 1].frame:
+            yield starts[first:i], ends[first:i]
+            first = i
+
+
+def _without(marks: Sequence[_Mark], i: int) -> Sequence[_Mark]:
+    return [*marks[:i], *marks[i + 1 :]]
+
+
+def _clearest(starts: Sequence[_Mark], ends: Sequence[_Mark]) -> tuple[int, int] | None:
+    """The places of the start and the end, of those of a part, that are more like each other than
+    like any other; None where boxes do not decide."""
+    likeness = _likeness(starts, ends)
+    lead = np.minimum(_over_others(likeness), _over_others(likeness.T).T)
+    i, j = divmod(int(lead.argmax()), len(ends))
+    return (i, j) if lead[i, j] >= _CLEARLY else None
+
+
+def _over_others(likeness: _Floats) -> _Floats:
+    """By how much each is more than the most of the others of its row, of which two are finite."""
+    second, first = np.sort(likeness, axis=1)[:, -2:].T[..., None]
+    over: _Floats = likeness - np.where(likeness == first, second, first)
+    return over
+
+
+def _likeness(starts: Sequence[_Mark], ends: Sequence[_Mark]) -> _Floats:
+    """(S, E) of their boxes, from -1 to 1, and -inf where the end is not after the start.
+
+    What they share of their union, less the distance of their middles by the size of both: DIoU,
+    Zheng et al. 2020, arXiv 1911.08287.
+    """
+    a, b = (np.array([mark.box for mark in marks], dtype=np.float64) for marks in (starts, ends))
+    shared = np.stack([iou(box, b) for box in a])
+    a = a[:, None]
+    middles = (a[..., :2] + a[..., 2:] - b[:, :2] - b[:, 2:]) / 2
+    around = np.maximum(a[..., 2:], b[:, 2:]) - np.minimum(a[..., :2], b[:, :2])
+    apart = (middles**2).sum(axis=-1) / np.maximum((around**2).sum(axis=-1), 1e-9)
+    is_after = np.array([[end.frame > start.frame for end in ends] for start in starts])
+    return np.where(is_after, shared - np.clip(apart, 0, 1), -np.inf)
 
 
 def _marks(
@@ -322,18 +373,12 @@ def _spans(events: Iterable[_Event], annotation: Annotation, facts: VideoFacts) 
 
 def _in_frame(box: Box, annotation: Annotation, info: VideoInfo) -> Box | None:
     """In pixels of the video and cut at the edges of its frame; None where it is no part of it."""
-    sx, sy = _scale(annotation, info)
+    sx, sy = annotation.scale(info.width, info.height)
     x0, y0, x1, y1 = np.array(box) * [sx, sy, sx, sy]
     dx, dy = _BOX_TOLERANCE * info.width, _BOX_TOLERANCE * info.height
     is_near = -dx <= x0 < x1 <= info.width + dx and -dy <= y0 < y1 <= info.height + dy
     cut = Box(max(x0, 0), max(y0, 0), min(x1, info.width), min(y1, info.height))
     return Box(*map(float, cut)) if is_near and cut.x0 < cut.x1 and cut.y0 < cut.y1 else None
-
-
-def _scale(annotation: Annotation, info: VideoInfo) -> tuple[float, float]:
-    """From pixels of the annotation to pixels of the video."""
-    width, height = annotation.size.value if annotation.size else (info.width, info.height)
-    return info.width / width, info.height / height
 
 
 def _doubts(
@@ -360,53 +405,3 @@ def _misspelt(annotation: Annotation, label_map: Mapping[str, str]) -> Iterator[
             place = f"{annotation.path}:{track.line}"
             problem = f"{track.label[:_SHOWN]!r} was taken for normal shopping"
             yield Problem(place, problem, f"Correct it if {near[0]} is meant")
-
-
-# --- keypoints ---
-
-
-def _landmarks(annotation: Annotation, clip: Clip, facts: VideoFacts) -> Landmarks | None:
-    frame, person, keypoints = _keypoints(annotation)
-    keypoints *= _scale(annotation, facts.info)
-    known = np.isfinite(keypoints[:, :N_JOINTS, 0]).any(axis=-1)
-    if not known.any():
-        return None
-    frame, person, keypoints = frame[known], person[known], keypoints[known]
-    xy = keypoints[:, :N_JOINTS].astype(np.float32)
-    return Landmarks(
-        frame=frame.astype(np.int32),
-        time_s=facts.time_s[frame],
-        category=np.full(len(frame), Category.PERSON, dtype=np.uint8),
-        track=(person + 1).astype(np.int32),
-        score=np.full(len(frame), np.nan, dtype=np.float32),
-        box=np.hstack([np.nanmin(keypoints, axis=1), np.nanmax(keypoints, axis=1)]).astype(
-            np.float32
-        ),
-        xy=xy,
-        confidence=np.isfinite(xy[..., 0]).astype(np.float32),
-        source=Source(clip.width, clip.height, clip.fps, clip.n_frames, "AI-Hub keypoints"),
-    )
-
-
-def _keypoints(
-    annotation: Annotation,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Frame (N,) and person (N,), in order, with keypoints (N, 17, 2) in pixels of the annotation,
-    NaN where absent."""
-    n_tracks: Counter[str] = Counter()
-    frames, points = [np.empty(0, np.int64)], [np.empty((0, 2))]
-    persons: list[int] = []
-    places: list[int] = []
-    for track in annotation.points:
-        if (place := _PLACES.get(track.label)) is not None:
-            shapes = track.shapes()
-            frames.append(shapes.frame)
-            points.append(shapes.at)
-            persons += [n_tracks[track.label]] * len(shapes)
-            places += [place] * len(shapes)
-            n_tracks[track.label] += 1
-    both = np.stack([np.concatenate(frames), np.array(persons, np.int64)])
-    (frame, person), row = np.unique(both, axis=1, return_inverse=True)
-    xy = np.full((len(frame), len(_PLACES), 2), np.nan)
-    xy[row, places] = np.concatenate(points)
-    return frame, person, xy

@@ -22,23 +22,27 @@ same people, so a scene is one take whatever its season, place or time of day.
 An object has one point in one frame of the whole video: too little to find its track, let alone at
 the start of each of its actions. So spans carry no box, and everybody in the clip bears the label:
 bystanders too, and the victim.
+
+A recording that stands twice with the same bytes is read once. Other bytes of the same name are a
+fault, even where only one of the folders holds both video and annotation: the annotation that lies
+alone may be the corrected one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
 from typing import Final, NamedTuple, NoReturn
 
 import numpy as np
 
-from yololstm import safexml
+from yololstm import fitting, safexml
 from yololstm.catalogue import Found, Namesakes, OnItem, by_name, collect, label_of, video_clip
 from yololstm.clips import NORMAL, Clip, Span
 from yololstm.errors import AnnotationError, Problem
+from yololstm.fitting import SUFFIXES, TOGETHER
 from yololstm.landmarks import Landmarks
 from yololstm.material import Material, VideoFacts
 from yololstm.safexml import Element
@@ -50,7 +54,6 @@ EVENTS: Final = (
     *("trespass", "dump", "robbery", "datefight", "kidnap", "drunken"),
 )
 
-_SUFFIXES: Final = frozenset({".mp4", ".xml"})
 _NAME: Final = re.compile(r"(?P<take>.+?)_(?P<camera>CAM\d+)(?:_.+)?")
 _PLACE: Final = re.compile(r"_(?P<place>PLACE\d+)(?:_|$)")
 
@@ -63,12 +66,8 @@ _MAX_BYTES: Final = 4 * 2**20
 _MAX_EVENTS: Final = 100
 #: Actions closer than this are one: the blows of a beating.
 _PAUSE_S: Final = 1.0
-#: How far the annotation may be from the video, in time and in rate or shape.
-_SLACK_S: Final = 1.0
-_SLACK: Final = 0.05
 
 _MEND: Final = "Mend that line, or fetch the file again"
-_TOGETHER: Final = "Check that video and annotation belong together"
 
 
 class _Interval(NamedTuple):
@@ -88,22 +87,22 @@ class AihubOutdoorReader:
     label_map: Mapping[str, str]
 
     def read(self, material: Material, on_item: OnItem | None = None) -> Found:
-        files = by_name(material.files(_SUFFIXES))
-        problems = material.problems(_SUFFIXES)
-        return collect(partial(self._clips, material), files, on_item, problems=problems)
+        listing = material.listing(SUFFIXES)
+        files = by_name(listing.paths)
+        return collect(partial(self._clips, material), files, on_item, listing=listing)
 
     def landmarks(self, material: Material, clip: Clip) -> Landmarks | None:
         """The data set knows no skeletons."""
         return None
 
     def _clips(self, material: Material, files: Namesakes) -> Iterator[Clip | Problem]:
-        path, annotation_path = _pair(files)
+        path, annotation_path = fitting.pair(material, files)
         content, annotation_facts = material.content(annotation_path, _MAX_BYTES)
         place = str(annotation_path)
         root = _root(content, place)
         facts = material.video_facts(path)
         yield from _check_header(root, place, facts)
-        yield from _others(files, path, annotation_path)
+        yield from fitting.doubles(files, (path, annotation_path))
         spans = sorted(_spans(root, place, facts, self.label_map), key=lambda span: span.start_s)
         take, store, camera = _named(path.stem)
         yield video_clip(
@@ -118,27 +117,7 @@ class AihubOutdoorReader:
         )
 
 
-# --- files and their names ---
-
-
-def _pair(files: Namesakes) -> tuple[PurePosixPath, PurePosixPath]:
-    """A video and its annotation: of one folder if there are such, else the only ones.
-
-    Raises AnnotationError as Namesakes.pair does.
-    """
-    annotations = {path.parent: path for path in files.annotations}
-    for video in files.videos:
-        if video.parent in annotations:
-            return video, annotations[video.parent]
-    return files.pair()
-
-
-def _others(files: Namesakes, *read: PurePosixPath) -> Iterator[Problem]:
-    """A recording that was packed twice is read once."""
-    for path in (*files.videos, *files.annotations):
-        if path not in read:
-            problem = f"the same name stands in {read[0].parent}, which was read instead"
-            yield Problem(str(path), problem, "Take one of the two out to choose the other")
+# --- names ---
 
 
 def _named(stem: str) -> tuple[str, str, str]:
@@ -165,12 +144,12 @@ def _root(content: bytes, place: str) -> Element:
 def _check_header(root: Element, place: str, facts: VideoFacts) -> Iterator[Problem]:
     """What the header does not say. Raises AnnotationError where it speaks of another video."""
     fps, n_frames, end_s = float(facts.info.fps), facts.info.n_frames, _end_s(facts)
-    actual = {
-        "header/fps": (fps, _SLACK * fps),
-        "header/frames": (n_frames, max(_SLACK_S * fps, 0.01 * n_frames)),
-        "header/duration": (end_s, max(_SLACK_S, 0.01 * end_s)),
+    checks: dict[str, tuple[float, Callable[[float], bool]]] = {
+        "header/fps": (fps, lambda stated: fitting.is_as_fast(stated, fps)),
+        "header/frames": (n_frames, lambda stated: fitting.is_as_long(stated, n_frames, fps)),
+        "header/duration": (end_s, lambda stated: fitting.is_as_long(stated, end_s)),
     }
-    for name, (of_video, slack) in actual.items():
+    for name, (of_video, is_near) in checks.items():
         element = root.find(name)
         if element is None or not _text(element):
             continue
@@ -178,22 +157,18 @@ def _check_header(root: Element, place: str, facts: VideoFacts) -> Iterator[Prob
         stated = _seconds(element, place) if is_time else _number(element, place)
         if stated <= 0:
             problem = f"{name} is {_text(element)}, so it was not checked"
-            yield Problem(_at(element, place), problem, _TOGETHER)
-        elif abs(stated - of_video) > slack:
+            yield Problem(_at(element, place), problem, TOGETHER)
+        elif not is_near(stated):
             problem = f"{name} is {stated:g}, but that of the video is {of_video:g}"
-            _refuse(_at(element, place), problem, _TOGETHER)
+            _refuse(_at(element, place), problem, TOGETHER)
     _check_shape(root, place, facts.info)
 
 
 def _check_shape(root: Element, place: str, info: VideoInfo) -> None:
-    """A video may have been scaled: nothing that is read is in pixels."""
     sides = [root.find(name) for name in ("size/width", "size/height")]
     width, height = (0.0 if side is None else _number(side, place) for side in sides)
     if width > 0 and height > 0:
-        stretch = (info.width / info.height) / (width / height)
-        if abs(stretch - 1) > _SLACK:
-            problem = f"a video of {width:g}x{height:g}, but this is {info.width}x{info.height}"
-            _refuse(_at(root.find("size"), place), problem, _TOGETHER)
+        fitting.check_shape(width, height, info, _at(root.find("size"), place))
 
 
 # --- events ---
@@ -241,12 +216,12 @@ def _actions(root: Element, place: str, facts: VideoFacts) -> Iterator[_Interval
     time_s = facts.time_s
     n_frames = min(facts.info.n_frames, len(time_s))
     last_s = _end_s(facts)
-    last = n_frames + _SLACK_S * facts.info.fps
+    last = n_frames + fitting.SLACK_S * facts.info.fps
     for element in root.iterfind("object/action/frame"):
         start, end = (_frame(element, name, place) for name in ("start", "end"))
         if start >= n_frames or end > last:
             problem = f"an action lasts from frame {start} to {end} of a video of {n_frames} frames"
-            _refuse(_at(element, place), problem, _TOGETHER)
+            _refuse(_at(element, place), problem, TOGETHER)
         end_s = float(time_s[end]) if end < n_frames else last_s
         if end <= start or end_s <= time_s[start]:
             problem = f"an action ends at frame {end}, not after its start, {start}"
@@ -292,9 +267,9 @@ def _of_event(event: _Event, last_s: float) -> _Interval:
     start_s, end_s = event.stated
     if not start_s < end_s:
         _refuse(event.place, f"{event.name[:40]!r} lasts no time", "Correct its duration")
-    if start_s >= last_s or end_s > last_s + _SLACK_S:
+    if start_s >= last_s or end_s > last_s + fitting.SLACK_S:
         problem = f"an event lasts from {start_s:g} to {end_s:g} s of a video of {last_s:g} s"
-        _refuse(event.place, problem, _TOGETHER)
+        _refuse(event.place, problem, TOGETHER)
     return _Interval(start_s, min(end_s, last_s))
 
 

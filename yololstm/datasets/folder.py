@@ -30,9 +30,8 @@ class FolderReader:
     """What a folder may be called, in lower case -> the label of its clips."""
 
     def read(self, material: Material, on_item: OnItem | None = None) -> Found:
-        paths = material.files(video.SUFFIXES)
-        problems = material.problems(video.SUFFIXES)
-        return collect(partial(self._clips, material), paths, on_item, problems=problems)
+        listing = material.listing(video.SUFFIXES)
+        return collect(partial(self._clips, material), listing.paths, on_item, listing=listing)
 
     def landmarks(self, material: Material, clip: Clip) -> Landmarks | None:
         return None

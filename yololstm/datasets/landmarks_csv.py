@@ -22,6 +22,7 @@ import csv
 import io
 import itertools
 import math
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -60,7 +61,8 @@ _JUMP_TORSOS: Final = 2.0
 _BOX_MARGIN: Final = 0.05
 _MAX_FRAME: Final = 10_000_000
 _MAX_PIXEL: Final = 1e6
-_MAX_BYTES: Final = 2**29
+#: Half a million rows; parsed, they take some thirty times as much memory.
+_MAX_BYTES: Final = 2**26
 #: A clip of rows; what is longer is a mistake in FRAME_NUM.
 _MAX_HOURS: Final = 3
 _KINECT_SIZE: Final = (1920, 1080)
@@ -114,12 +116,13 @@ class _Timing:
 
 @dataclass(frozen=True)
 class LandmarksCsvReader:
-    _tables: dict[tuple[Material, str], _Table] = field(default_factory=dict, repr=False)
+    _last: dict[tuple[Material, str], _Table] = field(default_factory=dict, repr=False)
+    """The file that was read last: its clips are asked for one after the other."""
 
     def read(self, material: Material, on_item: OnItem | None = None) -> Found:
-        self._tables.clear()
-        paths, problems = material.files({".csv"}), material.problems({".csv"})
-        found = collect(partial(self._clips, material), paths, on_item, problems=problems)
+        self._last.clear()
+        listing = material.listing({".csv"})
+        found = collect(partial(self._clips, material), listing.paths, on_item, listing=listing)
         return replace(found, clips=naming.with_takes_joined(found.clips))
 
     def landmarks(self, material: Material, clip: Clip) -> Landmarks | None:
@@ -137,15 +140,19 @@ class LandmarksCsvReader:
         return _landmarks(table[start:stop], clip)
 
     def _table(self, material: Material, path: str) -> _Table:
-        """Every file is read once, however many clips it holds."""
-        if (material, path) not in self._tables:
-            self._tables[material, path] = _read(material.read_bytes(path, _MAX_BYTES), path)
-        return self._tables[material, path]
+        if (material, path) not in self._last:
+            self._keep(material, path, _read(material.read_bytes(path, _MAX_BYTES), path))
+        return self._last[material, path]
+
+    def _keep(self, material: Material, path: str, table: _Table) -> _Table:
+        self._last.clear()
+        self._last[material, path] = table
+        return table
 
     def _clips(self, material: Material, path: PurePosixPath) -> Iterable[Clip]:
         content = material.read_bytes(path, _MAX_BYTES)
         lines = content.splitlines(keepends=True)
-        table = self._tables[material, str(path)] = _read(content, str(path))
+        table = self._keep(material, str(path), _read(content, str(path)))
         name = naming.parse(path.stem)
         for part in _cut_into_clips(table):
             timing = _timing(part, str(path))
@@ -184,16 +191,21 @@ def _split(path: PurePosixPath) -> str:
 
 def _read(content: bytes, file: str) -> _Table:
     """Raises AnnotationError, naming the line, where the file is of no known format."""
+    lines: list[int] = []
+    cells = array("d")  # a list of rows of text would be four times as large
     try:
         reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
         columns = [_ALIASES.get(name.strip(), name.strip()) for name in next(reader, [])]
         _check_columns(columns, file)
-        rows = [(reader.line_num, row) for row in reader if row]
+        for row in reader:
+            if row:
+                lines.append(reader.line_num)
+                cells.extend(_numbers(row, columns, f"{file}:{reader.line_num}"))
     except (UnicodeDecodeError, csv.Error) as error:
         raise AnnotationError(file, f"cannot be read as CSV ({error})", _CORRECT) from error
-    if not rows:
+    if not lines:
         raise AnnotationError(f"{file}:2", "there is no row below the header", _CORRECT)
-    return _table(columns, rows, file)
+    return _table(columns, lines, np.array(cells).reshape(len(lines), len(columns)), file)
 
 
 def _check_columns(columns: Sequence[str], file: str) -> None:
@@ -212,17 +224,16 @@ def _first_of(names: Sequence[str], n: int = 3) -> str:
     return ", ".join(repr(name) for name in names[:n]) + more
 
 
-def _table(columns: list[str], rows: list[tuple[int, list[str]]], file: str) -> _Table:
-    cells = _numbers(columns, rows, file)
+def _table(columns: list[str], lines: list[int], cells: Floats, file: str) -> _Table:
     place = {name: i for i, name in enumerate(columns)}
 
-    def array(names: Sequence[str]) -> Floats:
+    def columns_of(names: Sequence[str]) -> Floats:
         return cells[:, [place[name] for name in names]]
 
-    line = np.array([number for number, _ in rows])
+    line = np.array(lines)
     frame, label = cells[:, place["FRAME_NUM"]], _optional(cells, place.get("label"))
-    xy = np.stack([array(_X), array(_Y)], axis=-1)
-    level = array(_LEVELS) if _LEVELS[0] in place else np.full(xy.shape[:2], 3.0)
+    xy = np.stack([columns_of(_X), columns_of(_Y)], axis=-1)
+    level = columns_of(_LEVELS) if _LEVELS[0] in place else np.full(xy.shape[:2], 3.0)
     for column, wrong, allowed in (
         ("a coordinate", (np.abs(xy) > _MAX_PIXEL).any(axis=(1, 2)), "a place in an image"),
         ("a CONFIDENCE_LEVEL", ~((level >= 0) & (level <= 3)).all(axis=1), "0 to 3"),
@@ -258,27 +269,30 @@ def _is_no_label(label: Floats | None, n: int) -> Flags:
     return np.zeros(n, dtype=np.bool_) if label is None else ~np.isin(label, range(len(_LABELS)))
 
 
-def _numbers(columns: list[str], rows: list[tuple[int, list[str]]], file: str) -> Floats:
-    """(N, columns) with NaN for an empty cell and for the time stamp, which nobody needs."""
-    cells = np.full((len(rows), len(columns)), np.nan)
-    numeric = [i for i, name in enumerate(columns) if name != "TIMESTAMP"]
-    for n, (line, row) in enumerate(rows):
-        if len(row) != len(columns):
-            problem = f"{len(row)} cells below {len(columns)} columns"
-            raise AnnotationError(f"{file}:{line}", problem, _CORRECT)
-        for i in numeric:
-            cells[n, i] = _number(row[i], f"{file}:{line}", columns[i])
-    return cells
-
-
-def _number(text: str, place: str, column: str) -> float:
+def _numbers(row: list[str], columns: list[str], place: str) -> list[float]:
+    """NaN for an empty cell and for the time stamp, which nobody needs."""
+    if len(row) != len(columns):
+        problem = f"{len(row)} cells below {len(columns)} columns"
+        raise AnnotationError(place, problem, _CORRECT)
     try:
-        number = float(text or "nan")
+        numbers = [
+            math.nan if name == "TIMESTAMP" else float(text or "nan")
+            for name, text in zip(columns, row, strict=True)
+        ]
     except ValueError:
-        number = math.inf
-    if math.isinf(number):
-        raise AnnotationError(place, f"{column} is {text[:20]!r}, not a finite number", _CORRECT)
-    return number
+        numbers = [math.inf]
+    if any(map(math.isinf, numbers)):
+        column, text = next(cell for cell in zip(columns, row, strict=True) if _is_faulty(*cell))
+        problem = f"{column} is {text[:20]!r}, not a finite number"
+        raise AnnotationError(place, problem, _CORRECT)
+    return numbers
+
+
+def _is_faulty(column: str, text: str) -> bool:
+    try:
+        return column != "TIMESTAMP" and math.isinf(float(text or "nan"))
+    except ValueError:
+        return True
 
 
 # --- from rows to clips ---
