@@ -324,5 +324,5 @@ def test_a_file_of_any_size_takes_little_memory(shape: str, tmp_path: Path) -> N
         print(peak() - before)
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
     assert int(ran.stdout) < 1200

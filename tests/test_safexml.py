@@ -117,7 +117,7 @@ def test_harm_takes_little_time_and_memory(kind: str, tmp_path: Path) -> None:
         print(peak() - before)
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
     assert int(ran.stdout) < 1000
 
 

@@ -162,12 +162,12 @@ def test_two_who_make_the_same_file_both_get_it(folder: BoundedFolder) -> None:
     both = threading.Barrier(2)
 
     def write_together(file: BinaryIO) -> None:
-        both.wait(timeout=10)
+        both.wait(timeout=60)
         file.write(content("a"))
 
     def use() -> int:
         with folder.file("a", 1000, write_together) as path:
-            both.wait(timeout=10)
+            both.wait(timeout=60)
             get(folder, "b", "c", "d")
             assert path.read_bytes() == content("a")
             return path.stat().st_ino
@@ -187,7 +187,7 @@ def test_file_that_goes_as_it_is_asked_for_is_made_anew(folder: BoundedFolder) -
         assert not asked.done()
         (folder.folder / "a").unlink()
         fcntl.flock(file, fcntl.LOCK_UN)
-        asked.result(timeout=10)
+        asked.result(timeout=60)
     assert files(folder.folder) == ["a"]
 
 
