@@ -8,7 +8,7 @@ POSE_MODEL := .cache/models/pose_landmarker_full.task
 # Stages are started as `python stages/...`: that must be the python of .venv.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint bench clean
+.PHONY: repro test lint bench bench-recipes clean
 
 repro: $(INSTALLED) $(POSE_MODEL)
 	dvc repro
@@ -23,6 +23,11 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED) $(POSE_MODEL)
 	python -m benchmarks
+
+# CSV: a folder with train/*.csv and test/*.csv of landmarks.
+bench-recipes: $(INSTALLED)
+	@test -n "$(CSV)" || { echo "usage: make bench-recipes CSV=FOLDER" >&2; exit 1; }
+	python -m benchmarks.recipes "$(CSV)"
 
 clean:
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks import extract, index, segment
+from benchmarks import extract, index, segment, train
 from yololstm.console import exit_on_error
 from yololstm.storage import write_json
 
@@ -13,8 +13,8 @@ OUT = Path(__file__).parent / "out"
 
 @exit_on_error
 def main() -> None:
-    for name, benchmark in (("index", index), ("extract", extract), ("segment", segment)):
-        result = benchmark.measure()
+    for benchmark in (index, extract, segment, train):
+        name, result = benchmark.__name__.rpartition(".")[2], benchmark.measure()
         write_json(OUT / f"{name}.json", result)
         print(name)
         for what, figure in result.items():

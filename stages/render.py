@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 from yololstm import checkpoint, params
+from yololstm.choosing import choose
 from yololstm.clips import Clip
 from yololstm.console import exit_on_error, progress
 from yololstm.errors import EmptyError
 from yololstm.inference import Classifier
 from yololstm.material import Material
-from yololstm.rendering import Annotation, annotate, choose, replay
+from yololstm.rendering import Annotation, annotate, replay
 from yololstm.storage import landmarks_files, read_clips, read_landmarks
 from yololstm.video import SUFFIXES
 
@@ -27,8 +28,7 @@ def main(root: str, index: str, splits: str, landmarks: str, trained: str, out: 
         raise EmptyError(index, "no test clip has landmarks", "Run the index and extract stages")
     material = Material(Path(root), Path(".cache/material"))
     for clip in choose(test, settings.clips):
-        seen = read_landmarks(found[clip.clip_id])
-        annotation = Annotation.of(seen, classifier, settings.enter, clip.spans)
+        annotation = Annotation.of(read_landmarks(found[clip.clip_id]), classifier, clip.spans)
         _draw(material, clip, annotation, Path(out, f"{clip.clip_id}.mp4"), settings.crf)
 
 

@@ -8,19 +8,17 @@ from pathlib import Path
 from yololstm import models, params, scaling, training
 from yololstm.checkpoint import Checkpoint, ResumeFile, save
 from yololstm.console import exit_on_error, progress, warn
-from yololstm.storage import read_json, read_windows, write_rows
+from yololstm.finishing import finish
+from yololstm.storage import read_clips, read_json, read_windows, write_rows
 
 
 @exit_on_error
-def main(windows: str, checkpoint: str, history: str) -> None:
+def main(index: str, splits: str, windows: str, checkpoint: str, history: str) -> None:
     settings = params.load(Path("params.yaml"))
     options, labels = settings.train, tuple(settings.labels)
     files = [Path(windows, name) for name in ("train.npz", "val.npz", "scaling.json")]
-    train, val = read_windows(files[0]), read_windows(files[1])
-    fitted = scaling.from_dict(read_json(files[2]))
-    if not len(val):
-        warn("no windows in val: all epochs are trained, and the last is kept")
-
+    (train, val), clips = map(read_windows, files[:2]), read_clips(Path(index), Path(splits))
+    known, fitted = val[val.y >= 0], scaling.from_dict(read_json(files[2]))
     device = training.pick_device(options.device)
     training.make_repeatable(options.seed)
     args = {} if options.dropout is None else {"dropout": options.dropout}
@@ -29,14 +27,16 @@ def main(windows: str, checkpoint: str, history: str) -> None:
     kept = ResumeFile(Path(".cache/train"), [vars(options), labels, device.type], files)
     with progress("train", total=fit.epochs, unit="epochs") as advance:
 
-        def on_epoch(_: training.Epoch, snapshot: training.TakeSnapshot) -> None:
+        def keep(_: training.Epoch, snapshot: training.TakeSnapshot) -> None:
             kept.save(snapshot())
             advance(1)
 
-        start = kept.load()
-        result = training.train(model, train, val, fit, fitted.centre, device, on_epoch, start)
+        result = training.train(model, train, known, fit, fitted.centre, device, keep, kept.load())
     trained = Checkpoint(options.model, args, result.state, fitted, train.spec, labels)
-    save(Path(checkpoint), trained)
+    ready, warnings = finish(trained, val, clips, **settings.events.model_dump())
+    for warning in warnings:
+        warn(warning)
+    save(Path(checkpoint), ready)
     write_rows(Path(history), training.Epoch._fields, result.history)
     kept.remove()
 

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from yololstm import checkpoint, models
 from yololstm.checkpoint import Checkpoint, ResumeFile
 from yololstm.errors import CheckpointError
+from yololstm.events import Rule
 from yololstm.scaling import BodyScaling, MinMaxScaling
 from yololstm.skeleton import JOINTS
 from yololstm.training import Epoch, Snapshot
@@ -31,6 +32,7 @@ def trained(seed: int = 0) -> Checkpoint:
         spec=WindowSpec(3.0, 16, 4, 1.0, 0.5),
         labels=LABELS,
         temperature=1.5,
+        rule=Rule({"theft": 0.75}, leave=0.5, min_s=1.0, merge_gap_s=2.0, cool_down_s=3.0),
     )
 
 
@@ -38,7 +40,7 @@ def tampered(path: Path, **changes: Any) -> Path:
     """A checkpoint whose metadata says something else; None takes a key away."""
     original = trained()
     metadata = {
-        "format": 1,
+        "format": 2,
         "model": original.model,
         "args": original.args,
         "scaling": original.scaling.to_dict(),
@@ -46,6 +48,7 @@ def tampered(path: Path, **changes: Any) -> Path:
         "joints": JOINTS,
         "labels": LABELS,
         "temperature": 1.0,
+        "rule": asdict(original.rule),
         **changes,
     }
     kept = {key: value for key, value in metadata.items() if value is not None}
@@ -57,7 +60,7 @@ def test_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     checkpoint.save(path, trained())
     loaded = checkpoint.load(path)
-    for name in ("model", "args", "scaling", "spec", "labels", "temperature"):
+    for name in ("model", "args", "scaling", "spec", "labels", "temperature", "rule"):
         assert getattr(loaded, name) == getattr(trained(), name), name
     assert all(torch.equal(loaded.state[k], v) for k, v in trained().state.items())
     x, valid = torch.randn(3, 16, 26), torch.ones(3, 16, 13, dtype=torch.bool)
@@ -90,7 +93,7 @@ def test_no_code_is_in_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"format": 2}, "format 2; this program reads format 1"),
+        ({"format": 1}, "format 1; this program reads format 2"),
         ({"format": None}, "format None"),
         ({"joints": JOINTS[::-1]}, "joints"),
         ({"labels": (*LABELS, "damage")}, "do not fit bilstm"),
@@ -102,6 +105,9 @@ def test_no_code_is_in_it(tmp_path: Path) -> None:
         ({"spec": {"fps": 3}}, "metadata cannot be read"),
         ({"temperature": "hot"}, "metadata cannot be read"),
         ({"scaling": None}, "metadata cannot be read"),
+        ({"rule": None}, "metadata cannot be read"),
+        ({"rule": {"enter": {"theft": 2}}}, "metadata cannot be read"),
+        ({"rule": {"patience": 2}}, "metadata cannot be read"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +12,18 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from tests.people import LABELS, clip
 from yololstm import evaluation
-from yololstm.clips import NORMAL
+from yololstm.clips import NORMAL, Clip
 from yololstm.errors import EmptyError
-from yololstm.evaluation import name_clip, over_runs, pr_curves, roc_curves, scores
+from yololstm.evaluation import (
+    Decision,
+    Evaluation,
+    name_clip,
+    over_runs,
+    pr_curves,
+    roc_curves,
+    scores,
+)
+from yololstm.events import Rule
 from yololstm.windows import Windows, WindowSpec
 
 SPEC = WindowSpec(fps=3, length=4, hop=2, max_gap_s=1.0, min_valid=0.5)
@@ -29,14 +39,26 @@ def windows(clips: list[str], y: list[int]) -> Windows:
         valid=np.ones((n, 4, 13), bool),
         y=np.array(y, dtype=np.int64),
         clip=np.array(clips, dtype=np.str_),
-        take=np.array(clips, dtype=np.str_),
+        take=np.array([name.rsplit("-", 1)[0] for name in clips], dtype=np.str_),
         track=np.ones(n, np.int32),
         start_s=np.arange(n) / 3,
     )
 
 
 def one_hot(y: list[int]) -> np.ndarray:
-    return np.eye(4)[y] * 0.7 + 0.1
+    return np.eye(4)[y] * 0.6 + 0.1
+
+
+def evaluate(
+    test: Windows,
+    probability: np.ndarray,
+    clips: list[Clip],
+    labels: Sequence[str] = LABELS,
+    temperature: float = 1.0,
+) -> Evaluation:
+    decision = Decision(labels, temperature, Rule(), clip_share=0.25)
+    rng = np.random.default_rng(0)
+    return evaluation.evaluate(test, np.log(probability + 1e-9), clips, {}, decision, rng)
 
 
 # --- scores ---
@@ -101,7 +123,7 @@ def test_nothing_vanishes() -> None:
         clip("b-CA", NORMAL, "test"),
         clip("c-CA", "arson", "test"),  # not a label of ours
     ]
-    result = evaluation.evaluate(test, one_hot([0, 0, 3]), clips, LABELS, 0.25, 0.5)
+    result = evaluate(test, one_hot([0, 0, 3]), clips)
     told = result.metrics
     assert told["window"]["accuracy"] == 1
     assert told["clip"]["accuracy"] == pytest.approx(2 / 3)
@@ -119,7 +141,7 @@ def test_nothing_vanishes() -> None:
 def test_clip_without_windows_is_wrong_where_normal_is_no_label() -> None:
     test = windows(["a-CA"], [0])
     clips = [clip("a-CA", "theft", "test"), clip("a-CB", "theft", "test")]
-    result = evaluation.evaluate(test, np.array([[0.9, 0.1, 0]]), clips, THREE, 0.25, 0.5)
+    result = evaluate(test, np.array([[0.9, 0.1, 0]]), clips, THREE)
     assert result.metrics["clip"]["accuracy"] == 0.5
     assert result.plots["confusion"].rows[1] == ("theft", "none")
 
@@ -127,20 +149,58 @@ def test_clip_without_windows_is_wrong_where_normal_is_no_label() -> None:
 def test_predictions_name_each_window() -> None:
     test = windows(["a-CA", "b-CA"], [0, 3])
     clips = [clip("a-CA", "theft", "test"), clip("b-CA", NORMAL, "test")]
-    header, rows = evaluation.evaluate(test, one_hot([1, 3]), clips, LABELS, 0.25, 0.5).predictions
+    header, rows = evaluate(test, one_hot([1, 3]), clips).predictions
     assert list(header) == [
         *("clip", "track", "start_s", "y", "label"),
         *(f"probability_{label}" for label in LABELS),
     ]
-    assert rows[0] == ("a-CA", 1, 0.0, "theft", "assault", 0.1, 0.8, 0.1, 0.1)
+    assert rows[0] == ("a-CA", 1, 0.0, "theft", "assault", 0.1, 0.7, 0.1, 0.1)
 
 
 def test_nothing_to_evaluate_is_an_error() -> None:
     clips = [clip("a-CA", "theft", "test")]
     with pytest.raises(EmptyError, match="0 test windows"):
-        evaluation.evaluate(Windows.empty(SPEC), np.empty((0, 4)), clips, LABELS, 0.25, 0.5)
+        evaluate(Windows.empty(SPEC), np.empty((0, 4)), clips)
     with pytest.raises(EmptyError, match="0 test clips"):
-        evaluation.evaluate(windows(["a"], [0]), one_hot([0]), [], LABELS, 0.25, 0.5)
+        evaluate(windows(["a"], [0]), one_hot([0]), [])
+
+
+def test_everything_is_told_with_how_sure_it_is() -> None:
+    clips = [clip(f"{label}{i}-CA", label, "test") for label in LABELS for i in range(3)]
+    y = [LABELS.index(c.label) for c in clips]
+    test = windows([c.clip_id for c in clips], y)
+    said = one_hot([*y[:-1], 0])  # a normal clip is taken for theft
+    result = evaluate(replace(test, start_s=np.zeros(len(y))), said, clips)
+    for level in ("window", "clip"):
+        low, high = (result.metrics[level]["macro_f1_95"][end] for end in ("low", "high"))
+        assert 0.5 < low < result.metrics[level]["macro_f1"] < high == 1
+    event = result.metrics["event"]
+    assert event["normal_hours"] == pytest.approx(3 * 20 / 3600)
+    assert event["resolution_per_hour"] == pytest.approx(1 / event["normal_hours"])
+    assert event["operating"]["recall"] == 1
+    assert event["operating"]["recall_95"] == {"low": 1, "high": 1}
+    assert event["operating"]["false_alarms"] == 1
+    rate = event["operating"]["false_alarms_per_hour_95"]
+    assert rate["low"] < event["operating"]["false_alarms_per_hour"] < rate["high"]
+    assert event["at_5_per_hour"]["false_alarms"] == 0
+    told = result.metrics["calibration"]
+    assert told["bins"] == 15
+    assert told["ece"] == told["ece_uncalibrated"] == pytest.approx(11 / 12 - 0.7)
+    json.dumps(result.metrics, allow_nan=False)
+
+
+def test_temperature_is_in_all_that_is_said_but_in_no_name() -> None:
+    test = windows(["a-CA", "b-CA"], [0, 3])
+    clips = [clip("a-CA", "theft", "test"), clip("b-CA", NORMAL, "test")]
+    plain, soft = (evaluate(test, one_hot([1, 3]), clips, temperature=t) for t in (1.0, 4.0))
+    assert plain.plots["confusion_windows"] == soft.plots["confusion_windows"]
+    assert plain.metrics["calibration"]["ece"] == soft.metrics["calibration"]["ece_uncalibrated"]
+    assert plain.predictions.rows[0][-4:] != soft.predictions.rows[0][-4:]
+    rows = [
+        [row for row in p.plots["reliability"].rows if row[0] == "as they come"]
+        for p in (plain, soft)
+    ]
+    assert rows[0] == rows[1]
 
 
 # --- curves ---

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -9,11 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yololstm.clips import NORMAL
-from yololstm.events import Event, Hysteresis, Status, detect, probability_at, status, worst
+from yololstm.events import (
+    Event,
+    EventStream,
+    Rule,
+    Signal,
+    Status,
+    detect,
+    probability_at,
+    status,
+    worst,
+)
 
 LABELS = ("theft", "assault", NORMAL)
 WINDOW_S = 2.0
-HYSTERESIS = Hysteresis(enter=0.6, leave=0.4)
+ENTER = {"theft": 0.6, "assault": 0.6}
+RULE = Rule(ENTER, leave=2 / 3)
 
 
 def theft(*values: float) -> np.ndarray:
@@ -23,20 +35,19 @@ def theft(*values: float) -> np.ndarray:
 
 
 def found(start_s: list[float], probability: np.ndarray, **changes: Any) -> list[Event]:
-    hysteresis = Hysteresis(**{"enter": 0.6, "leave": 0.4, **changes})
     return detect(
         np.full(len(start_s), 7),
         np.array(start_s),
         probability,
         window_s=WINDOW_S,
         labels=LABELS,
-        hysteresis=hysteresis,
+        rule=replace(RULE, **changes),
     )
 
 
 def test_an_event_extends_over_its_windows_and_has_their_peak() -> None:
     events = found([0, 1, 2, 3, 4], theft(0.1, 0.7, 0.9, 0.2, 0.1))
-    assert events == [Event("theft", 7, 1.0, 4.0, pytest.approx(0.9))]
+    assert events == [Event("theft", 7, 1.0, 4.0, pytest.approx(0.9), 3.0)]
 
 
 def test_an_event_goes_on_between_leave_and_enter_but_does_not_start_there() -> None:
@@ -77,14 +88,70 @@ def test_tracks_have_events_of_their_own() -> None:
         theft(0.7, 0.1, 0.5, 0.8),
         window_s=WINDOW_S,
         labels=LABELS,
-        hysteresis=HYSTERESIS,
+        rule=RULE,
     )
     assert [(e.track, e.start_s, e.end_s) for e in events] == [(2, 0.0, 3.0), (1, 1.0, 3.0)]
 
 
-def test_thresholds_that_cross_are_refused() -> None:
-    with pytest.raises(ValueError, match="leave"):
-        Hysteresis(enter=0.3, leave=0.5)
+def test_an_alarm_is_raised_when_the_window_ends_with_which_the_event_counts() -> None:
+    assert found([0, 1, 2], theft(0.7, 0.7, 0.7))[0].raised_s == 2.0
+    assert found([0, 1, 2], theft(0.7, 0.7, 0.7), min_s=2.5)[0].raised_s == 3.0
+
+
+def test_events_no_further_apart_than_the_gap_are_one() -> None:
+    start_s, values = [0.0, 1, 2, 3, 4], theft(0.7, 0.1, 0.1, 0.1, 0.7)
+    assert len(found(start_s, values, merge_gap_s=1.9)) == 2
+    (event,) = found(start_s, values, merge_gap_s=2.0)
+    assert (event.start_s, event.end_s) == (0.0, 6.0)
+    # What would not start an event does not bridge a gap, seen or not.
+    assert found([0.0, 4.0], theft(0.7, 0.5), merge_gap_s=9)[0].end_s == 2.0
+
+
+def test_the_same_person_does_not_alarm_again_while_it_cools_down() -> None:
+    start_s, values = [0.0, 5, 9, 12], theft(0.7, 0.7, 0.7, 0.7)
+    assert [e.start_s for e in found(start_s, values, cool_down_s=7.5)] == [0.0, 12.0]
+    assert [e.start_s for e in found(start_s, values, cool_down_s=3.0)] == [0.0, 5.0, 12.0]
+    # What was too short to count cools nothing down.
+    assert len(found([0.0, 3, 4], theft(0.7, 0.7, 0.7), cool_down_s=99, min_s=2.5)) == 1
+
+
+def test_labels_have_thresholds_of_their_own_or_the_usual_one() -> None:
+    both = np.array([[0.55, 0.45, 0]])
+    assert [e.label for e in found([0], both, enter={"assault": 0.4})] == ["theft", "assault"]
+    assert found([0], both, enter={"theft": 0.56, "assault": 0.46}) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"enter": {"theft": 1.1}}, {"leave": -0.1}, {"min_s": -1.0}, {"cool_down_s": float("nan")}],
+)
+def test_rules_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="not"):
+        replace(RULE, **wrong)
+
+
+def test_a_stream_tells_what_becomes_of_an_event() -> None:
+    stream = EventStream(replace(RULE, min_s=2.5), window_s=WINDOW_S, labels=LABELS)
+    values = theft(0.7, 0.8, 0.6, 0.1)
+    told = [stream.feed(7, float(i), row.tolist()) for i, row in enumerate(values)]
+    assert [[signal.kind for signal in signals] for signals in told] == [
+        *([], ["raised"], ["updated"], []),
+    ]
+    assert told[1][0].event == Event("theft", 7, 0.0, 3.0, pytest.approx(0.8), 3.0)
+    assert stream.advance(3.9) == []
+    (ended,) = stream.advance(4.1)
+    assert ended == Signal("ended", Event("theft", 7, 0.0, 4.0, pytest.approx(0.8), 3.0))
+    assert stream.finish() == []
+
+
+def test_a_stream_forgets_those_who_left() -> None:
+    stream = EventStream(replace(RULE, cool_down_s=10), window_s=WINDOW_S, labels=LABELS)
+    stream.feed(1, 0.0, [0.9, 0, 0.1])
+    stream.feed(2, 0.0, [0.1, 0, 0.9])
+    stream.advance(5.0)
+    assert list(stream._watches) == [1]  # it cools down
+    stream.advance(12.1)
+    assert not stream._watches
 
 
 @st.composite
@@ -107,7 +174,8 @@ def test_events_of_a_label_stay_apart_and_inside_the_windows(
             assert before.end_s < after.start_s
     for event in events:
         assert event.label != NORMAL
-        assert event.probability >= HYSTERESIS.enter
+        assert event.probability >= ENTER[event.label]
+        assert event.start_s < event.raised_s <= event.end_s
         inside = np.linspace(event.start_s, event.end_s - 1e-9, 50)
         distance = inside[:, None] - start_s[None, :]
         assert ((distance >= -1e-6) & (distance <= WINDOW_S + 1e-6)).any(axis=1).all()
@@ -119,6 +187,66 @@ def test_events_do_not_depend_on_the_order_of_windows(track: tuple[np.ndarray, n
     start_s = np.unique(start_s)
     probability = probability[: len(start_s)]
     assert found(start_s[::-1].tolist(), probability[::-1]) == found(start_s.tolist(), probability)
+
+
+rules = st.builds(
+    Rule,
+    enter=st.fixed_dictionaries({"theft": st.floats(0.1, 1), "assault": st.floats(0.1, 1)}),
+    leave=st.floats(0, 1),
+    min_s=st.sampled_from([0.0, 2.5, 4.0]),
+    merge_gap_s=st.sampled_from([0.0, 1.0, 3.0]),
+    cool_down_s=st.sampled_from([0.0, 2.0, 10.0]),
+)
+
+
+@given(tracks(), rules, st.integers(0, 2**32 - 1))
+def test_a_stream_of_windows_gives_the_events_of_the_whole(
+    track: tuple[np.ndarray, np.ndarray], rule: Rule, seed: int
+) -> None:
+    """Three people's windows as they end, and the clock told now and then."""
+    start_s, probability = track
+    rng = np.random.default_rng(seed)
+    person = rng.integers(0, 3, len(start_s))
+    whole = detect(person, start_s, probability, window_s=WINDOW_S, labels=LABELS, rule=rule)
+    stream = EventStream(rule, window_s=WINDOW_S, labels=LABELS)
+    signals = []
+    for i in np.argsort(start_s, kind="stable"):
+        if rng.random() < 0.5:
+            signals += stream.advance(float(start_s[i]))
+        signals += stream.feed(int(person[i]), float(start_s[i]), probability[i].tolist())
+    signals += stream.finish()
+    ended = [signal.event for signal in signals if signal.kind == "ended"]
+    raised = [signal.event for signal in signals if signal.kind == "raised"]
+    key = lambda event: (event.start_s, event.track, event.label)  # noqa: E731
+    assert sorted(ended, key=key) == sorted(whole, key=key)
+    assert sorted(map(key, raised)) == sorted(map(key, ended))
+    assert all(event.raised_s == event.end_s for event in raised)
+
+
+@given(tracks(), rules)
+def test_events_keep_to_their_rule(track: tuple[np.ndarray, np.ndarray], rule: Rule) -> None:
+    start_s, probability = track
+    events = detect(
+        np.zeros(len(start_s), int),
+        start_s,
+        probability,
+        window_s=WINDOW_S,
+        labels=LABELS,
+        rule=rule,
+    )
+    for label in ("theft", "assault"):
+        same = [event for event in events if event.label == label]
+        assert all(event.end_s - event.start_s >= rule.min_s - 1e-6 for event in same)
+        assert all(event.probability >= rule.threshold(label) for event in same)
+        for before, after in pairwise(same):
+            pause = after.start_s - before.end_s
+            assert pause > rule.merge_gap_s
+            assert pause >= rule.cool_down_s - 1e-6
+        # Nothing is lost: a window that could start an event is in one, or after one too soon.
+        likely = start_s[probability[:, LABELS.index(label)] >= rule.threshold(label)]
+        if rule.min_s <= WINDOW_S:
+            for start in likely:
+                assert any(e.start_s <= start <= e.end_s + rule.cool_down_s for e in same)
 
 
 @given(tracks())
@@ -164,10 +292,12 @@ def test_probability_at_agrees_with_its_definition(
 
 
 def test_an_abnormal_label_is_named_from_enter_on() -> None:
-    assert status(np.array([0.5, 0.1, 0.4]), LABELS, 0.6) == Status(NORMAL, 0.4)
-    assert status(np.array([0.6, 0.1, 0.3]), LABELS, 0.6) == Status("theft", 0.6)
-    assert status(np.array([0.5, 0.5]), LABELS[:2], 0.6) is None
-    assert status(np.full(3, np.nan), LABELS, 0.6) is None
+    assert status(np.array([0.5, 0.1, 0.4]), LABELS, RULE) == Status(NORMAL, 0.4)
+    assert status(np.array([0.6, 0.1, 0.3]), LABELS, RULE) == Status("theft", 0.6)
+    assert status(np.array([0.5, 0.5]), LABELS[:2], RULE) is None
+    assert status(np.full(3, np.nan), LABELS, RULE) is None
+    low = Rule({"theft": 0.6, "assault": 0.3})
+    assert status(np.array([0.5, 0.4, 0.1]), LABELS, low) == Status("assault", 0.4)
 
 
 def test_the_worst_is_the_surest_abnormal_one_or_the_least_sure_normal_one() -> None:

@@ -6,6 +6,7 @@ import torch
 
 from tests.people import LABELS, acting, landmarks
 from yololstm import models
+from yololstm.events import Rule
 from yololstm.inference import Checkpoint, Classifier
 from yololstm.scaling import BodyScaling, MinMaxScaling, Scaling
 from yololstm.segmentation import segment
@@ -80,6 +81,12 @@ def test_temperature_softens_and_keeps_the_order() -> None:
     sharp, soft = classifier().scaled(x, valid), classifier(temperature=4).scaled(x, valid)
     assert (soft.max(axis=1) < sharp.max(axis=1)).all()
     np.testing.assert_array_equal(soft.argmax(axis=1), sharp.argmax(axis=1))
+
+
+def test_rule_comes_with_the_weights() -> None:
+    state = dict(models.build("bilstm", 4).state_dict())
+    kept = Checkpoint("bilstm", {}, state, BodyScaling(), SPEC, LABELS, rule=Rule({"theft": 0.9}))
+    assert Classifier.from_checkpoint(kept).rule.threshold("theft") == 0.9
 
 
 def test_dropout_is_off() -> None:

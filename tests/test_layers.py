@@ -24,6 +24,7 @@ LAYERS = {
     0: "errors skeleton landmarks clips events",
     1: (
         "tracking scaling actors windows segmentation splits naming leaks copies probes census page"
+        " calibration choosing finishing intervals model_card operating scoring timelines"
         " augmentation models training inference evaluation drawing pose.quality"
         " sample.body sample.acting sample.rendering sample.looks sample.shop sample.scenes"
         " sample.takes sample.annotation"
@@ -31,7 +32,7 @@ LAYERS = {
     2: (
         "console cluster video storage checkpoint params weights detector extraction rendering"
         " running catalogue indexing datasets cvat pose sample material safexml thumbnails finding"
-        " remembering unpacking zips fitting keypoints"
+        " remembering unpacking zips fitting keypoints reporting"
     ),
     3: "cli __main__ live",
 }
@@ -141,7 +142,7 @@ def test_dvc_deps_are_the_import_closure(where: str, script: str, stage: dict[st
 @pytest.mark.parametrize(
     ("dep", "stages"),
     [
-        ("yololstm/drawing.py", {"render"}),
+        ("yololstm/drawing.py", {"render", "evaluate"}),
         ("yololstm/evaluation.py", {"evaluate"}),
         ("yololstm/segmentation.py", {"segment", "train", "evaluate", "render"}),
         ("yololstm/tracking.py", {"extract"}),

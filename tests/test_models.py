@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from yololstm import models
-from yololstm.models import joints_bones_motion
+from yololstm.augmentation import flipped
+from yololstm.models import both_ways, joints_bones_motion
 from yololstm.skeleton import BONES
 
 NAMES = sorted(models.MODELS)
@@ -50,6 +51,29 @@ def test_dropout_is_the_callers_to_choose(name: str) -> None:
     assert torch.equal(model(x, valid), model(x, valid))
     model = models.build(name, 4, dropout=0.9).train()
     assert not torch.equal(model(x, valid), model(x, valid))
+
+
+def test_lstm_knows_nothing_of_what_is_to_come() -> None:
+    model = models.build("lstm", 4).eval()
+    known: list[torch.Tensor] = []
+    model.get_submodule("lstm").register_forward_hook(lambda _, __, found: known.append(found[0]))
+    x, valid = inputs(3)
+    model(x, valid)
+    x[:, 9:] += 1
+    valid[:, 9:] = ~valid[:, 9:]
+    model(x, valid)
+    torch.testing.assert_close(known[1][:, :9], known[0][:, :9])
+    assert not torch.allclose(known[1][:, 9:], known[0][:, 9:], atol=1e-3)
+
+
+@pytest.mark.parametrize("centre", [0.0, 0.5])
+def test_both_ways_a_mirror_image_is_the_same(centre: float) -> None:
+    model = models.build("bilstm", 4).eval()
+    x, valid = inputs(6)
+    mirrored = flipped(x, valid, torch.ones(6, dtype=torch.bool), centre)
+    logits = both_ways(model, x, valid, centre)
+    torch.testing.assert_close(both_ways(model, *mirrored, centre), logits, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(model(x, valid), model(*mirrored), atol=1e-3)
 
 
 def test_stacked_lstm_is_the_old_one() -> None:

@@ -40,7 +40,8 @@ def test_the_repository_s_own_params_are_valid() -> None:
         ("data.kind", None, r"data\.kind"),
         ("labels", ["theft"], r"labels: .*at least 2"),
         ("labels", ["theft", "theft"], "a label stands twice"),
-        ("render.leave", 0.9, r"render: leave \(0\.9\) is above enter"),
+        ("events.leave", 1.5, r"events\.leave: .*less than or equal to 1, not 1\.5"),
+        ("events.false_alarms_per_hour", 0, r"false_alarms_per_hour: .*greater than 0, not 0"),
         ("data.label_map", {"fight": "brawl"}, r"label_map: \['brawl'\] not among labels"),
     ],
 )

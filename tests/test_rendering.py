@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from yololstm import drawing, models, video
-from yololstm.clips import NORMAL, Clip, Span
+from yololstm.clips import NORMAL
 from yololstm.errors import VideoError
+from yololstm.events import Rule
 from yololstm.inference import Classifier, Predictions
 from yololstm.landmarks import Category, Landmarks, Source
-from yololstm.rendering import Annotation, annotate, choose, replay
+from yololstm.rendering import Annotation, annotate, replay
 from yololstm.scaling import BodyScaling
 from yololstm.skeleton import N_JOINTS
 from yololstm.video import Frame
@@ -22,6 +23,7 @@ from yololstm.windows import WindowSpec
 
 LABELS = ("theft", "assault", NORMAL)
 SPEC = WindowSpec(fps=5.0, length=10, hop=5, max_gap_s=1.0, min_valid=0.5)
+RULE = Rule({"theft": 0.5})
 WIDTH, HEIGHT = 320, 240
 GREY = 110
 
@@ -73,7 +75,7 @@ def annotation(
         start_s=np.arange(len(p)) * hop_s,
         probability=np.stack([p, np.zeros_like(p), 1 - p], axis=1),
     )
-    return Annotation(seen, predictions, LABELS, SPEC, 0.5, **changes)  # type: ignore[arg-type]
+    return Annotation(seen, predictions, LABELS, SPEC, RULE, **changes)  # type: ignore[arg-type]
 
 
 def decoded(path: Path) -> list[Frame]:
@@ -212,46 +214,18 @@ def test_a_timeline_takes_the_worst_of_all_tracks() -> None:
         start_s=np.array([0.0, 0.0]),
         probability=np.array([[0.1, 0, 0.9], [0, 0.8, 0.2]], dtype=np.float32),
     )
-    statuses = Annotation(seen, p, a.labels, SPEC, 0.5).timeline(10.0).statuses
+    statuses = Annotation(seen, p, a.labels, SPEC, RULE).timeline(10.0).statuses
     assert {s.label for s in statuses[:300] if s} == {"assault"}
     assert set(statuses[310:]) == {None}
 
 
 def test_an_annotation_says_what_its_classifier_says() -> None:
-    classifier = Classifier(models.build("bilstm", len(LABELS)).eval(), BodyScaling(), SPEC, LABELS)
+    model = models.build("bilstm", len(LABELS)).eval()
+    classifier = Classifier(model, BodyScaling(), SPEC, LABELS, rule=RULE)
     seen = landmarks(range(40), fps=Fraction(5), n_frames=40)
-    a = Annotation.of(seen, classifier, 0.5, [])
+    a = Annotation.of(seen, classifier, [])
     expected = classifier.classify(seen)
     assert len(expected) > 2
     np.testing.assert_array_equal(a.predictions.probability, expected.probability)
     assert a.window_s == 2.0
-
-
-def clip(label: str, take: int, camera: int) -> Clip:
-    name = f"{label}{take}-{camera}"
-    return Clip(
-        clip_id=name,
-        path=f"{name}.mp4",
-        sha256="",
-        bytes=1,
-        fps=Fraction(3),
-        n_frames=30,
-        width=WIDTH,
-        height=HEIGHT,
-        take=f"{label}{take}",
-        store="",
-        camera=str(camera),
-        actors="",
-        split="test",
-        annotation="",
-        annotation_sha256="",
-        spans=(Span(0, 10, label),),
-    )
-
-
-def test_clips_are_chosen_over_labels_then_takes_whatever_their_order() -> None:
-    clips = [clip(label, t, c) for label in (NORMAL, "theft") for t in (1, 2) for c in (1, 2)]
-    chosen = [c.clip_id for c in choose(clips, 5)]
-    assert chosen == ["theft1-1", "normal1-1", "theft2-1", "normal2-1", "theft1-2"]
-    assert [c.clip_id for c in choose(clips[::-1], 5)] == chosen
-    assert len(choose(clips, 100)) == 8
+    assert a.rule == RULE

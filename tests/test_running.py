@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.test_rendering import SPEC, annotation, landmarks
-from yololstm.events import Hysteresis
 from yololstm.landmarks import Landmarks
 from yololstm.running import folders, sufficient_fps, summary
 
@@ -40,12 +39,14 @@ def two_tracks() -> Landmarks:
 
 
 def test_a_summary_names_events_tracks_and_what_they_were_made_of() -> None:
-    said = summary(annotation(two_tracks(), theft=(0.2, 0.8, 0.9)), Hysteresis(0.5, 0.3))
+    said = summary(annotation(two_tracks(), theft=(0.2, 0.8, 0.9)))
     assert said["labels"] == ["theft", "assault", "normal"]
     (event,) = said["events"]
     assert (event["label"], event["track"], event["start_s"], event["end_s"]) == (
         *("theft", 1, 1.0, 4.0),
     )
+    assert event["raised_s"] == 3.0
+    assert said["rule"]["enter"] == {"theft": 0.5}
     assert said["frames"] == {"count": 30, "fps": 5.0, "backend": "test"}
     assert (said["windows"]["count"], said["windows"]["length"]) == (3, SPEC.length)
     assert [(t["track"], t["start_s"], t["end_s"], t["windows"]) for t in said["tracks"]] == [
@@ -57,6 +58,6 @@ def test_a_summary_names_events_tracks_and_what_they_were_made_of() -> None:
 
 def test_a_summary_of_nobody_is_json_too() -> None:
     nobody = landmarks([], fps=Fraction(5), n_frames=30)
-    said = summary(annotation(nobody, theft=()), Hysteresis())
+    said = summary(annotation(nobody, theft=()))
     assert (said["events"], said["tracks"]) == ([], [])
     json.dumps(said, allow_nan=False)

@@ -8,12 +8,12 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
-from tests.datasets.trees import material
 from tests.people import LABELS, ROOT, acting, clip, landmarks
 from yololstm import models, params, scaling, training
 from yololstm.datasets import reader
 from yololstm.errors import ParamsError
 from yololstm.inference import Classifier
+from yololstm.material import Material
 from yololstm.scaling import BodyScaling
 from yololstm.segmentation import segment_all
 from yololstm.training import Epoch, Settings, Snapshot, train
@@ -191,18 +191,18 @@ def test_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         training.pick_device("cuda")
 
 
-def test_real_shoppers_are_told_apart(real_data: Path) -> None:
+def test_real_shoppers_are_told_apart(real_data: Path, tmp_path: Path) -> None:
     """With the defaults of params.yaml; every fifth clip of each label is kept for the test."""
     settings = params.load(ROOT / "params.yaml")
     labels = LABELS[:3]
     csv = reader("landmarks_csv", {})
-    root = real_data / "data/csv"
-    clips = [clip for clip in csv.read(material(root)).clips if clip.split and clip.label in labels]
+    root = Material(real_data / "data/csv", tmp_path)
+    clips = [clip for clip in csv.read(root).clips if clip.split and clip.label in labels]
     held = {
         clip.clip_id for label in labels for clip in [c for c in clips if c.label == label][::5]
     }
     splits = [replace(c, split="test" if c.clip_id in held else "train") for c in clips]
-    seen = ((clip, csv.landmarks(material(root), clip)) for clip in splits)
+    seen = ((clip, csv.landmarks(root, clip)) for clip in splits)
     windows = segment_all(seen, settings.segment.spec(), labels, settings.segment.min_share).windows
     fitted = scaling.fit(settings.segment.scaling, windows["train"].x, windows["train"].valid)
     scaled = {k: replace(w, x=fitted.transform(w.x, w.valid)) for k, w in windows.items()}

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from yololstm import augmentation, models, scaling, training
 from yololstm.errors import CheckpointError
+from yololstm.events import Rule
 from yololstm.inference import Checkpoint
 from yololstm.skeleton import JOINTS
 from yololstm.storage import atomic, sha256
@@ -24,7 +25,7 @@ from yololstm.windows import WindowSpec
 
 __all__ = ["Checkpoint", "ResumeFile", "load", "save"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 # One key only: safetensors writes several in an order that changes from run to run.
 _KEY: Final = "yololstm"
 
@@ -40,6 +41,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "joints": JOINTS,
         "labels": checkpoint.labels,
         "temperature": checkpoint.temperature,
+        "rule": asdict(checkpoint.rule),
     }
     _write(path, checkpoint.state, metadata)
 
@@ -72,6 +74,7 @@ def _parse(metadata: Mapping[str, Any], state: dict[str, Tensor]) -> Checkpoint:
         spec=WindowSpec(**metadata["spec"]),
         labels=tuple(metadata["labels"]),
         temperature=float(metadata["temperature"]),
+        rule=Rule(**metadata["rule"]),
     )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from yololstm.census import Census
-    from yololstm.params import Extract, Render
+    from yololstm.params import Extract
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -97,14 +97,13 @@ def run(
     that cannot be read does not stop the others; the exit status is then 1.
     """
     from yololstm import checkpoint as checkpoints
-    from yololstm.events import Hysteresis
     from yololstm.extraction import ExtractionSettings, Extractor
     from yololstm.inference import Classifier
     from yololstm.running import Runner, folders, sufficient_fps
     from yololstm.storage import sha256
     from yololstm.weights import pose_landmarker
 
-    extract, render = _params()
+    extract, crf = _params()
     loaded = checkpoints.load(checkpoint)
     rate = fps or extract.fps or sufficient_fps(loaded.spec)
     settings = ExtractionSettings(
@@ -122,8 +121,7 @@ def run(
             fps=rate,
             classifier=Classifier.from_checkpoint(loaded),
             checkpoint_sha256=sha256(checkpoint),
-            hysteresis=Hysteresis(render.enter, render.leave, render.min_event_s),
-            crf=render.crf,
+            crf=crf,
         )
         failed = []
         for path, folder in zip(videos, folders(videos, out), strict=True):
@@ -258,14 +256,14 @@ def _detector(choice: str) -> Path:
     return detector_weights(path)
 
 
-def _params() -> tuple[Extract, Render]:
-    """Of the params.yaml in the working directory, where there is one."""
-    from yololstm.params import Extract, Render, load
+def _params() -> tuple[Extract, int]:
+    """extract and render.crf of the params.yaml in the working directory, where there is one."""
+    from yololstm.params import Extract, load
 
     path = Path("params.yaml")
     if path.exists():
         params = load(path)
-        return params.extract, params.render
+        return params.extract, params.render.crf
     extract = Extract(
         source="video",
         backend="mediapipe",
@@ -276,7 +274,7 @@ def _params() -> tuple[Extract, Render]:
         min_confidence=0.4,
         workers=1,
     )
-    return extract, Render(clips=1, crf=23, enter=0.5, leave=0.35, min_event_s=0)
+    return extract, 23
 
 
 def _data_params() -> tuple[str, Mapping[str, str], Sequence[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from yololstm import models
+from yololstm.calibration import softmax
+from yololstm.events import Rule
 from yololstm.landmarks import Landmarks
 from yololstm.scaling import Scaling
 from yololstm.segmentation import segment
@@ -31,6 +33,8 @@ class Checkpoint:
     labels: tuple[str, ...]
     temperature: float = 1.0
     """What logits are divided by, so that a probability of 0.8 is right in 8 of 10 cases."""
+    rule: Rule = field(default_factory=Rule)
+    """How its probabilities become events; the thresholds are of these weights and no others."""
 
     def network(self) -> nn.Module:
         """Raises KeyError, TypeError or RuntimeError where name, args and state do not agree."""
@@ -62,11 +66,13 @@ class Classifier:
         spec: WindowSpec,
         labels: tuple[str, ...],
         temperature: float = 1.0,
+        rule: Rule | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.labels = labels
         self.spec = spec
         self.scaling = scaling
+        self.rule = rule or Rule()
         self._temperature = temperature
         self._device = torch.device(device)
         self._model = model.to(self._device).eval()
@@ -79,6 +85,7 @@ class Classifier:
             checkpoint.spec,
             checkpoint.labels,
             checkpoint.temperature,
+            checkpoint.rule,
             device,
         )
 
@@ -88,16 +95,22 @@ class Classifier:
         x = self.scaling.transform(windows.x, windows.valid)
         return Predictions(windows.track, windows.start_s, self.scaled(x, windows.valid))
 
-    @torch.inference_mode()
     def scaled(
         self, x: NDArray[np.float32], valid: NDArray[np.bool_], batch: int = 1024
     ) -> NDArray[np.float32]:
         """x: (N, T, 26) scaled already, valid: (N, T, 13); returns (N, C) probabilities."""
+        return softmax(self.logits(x, valid, batch), self._temperature)
+
+    @torch.inference_mode()
+    def logits(
+        self, x: NDArray[np.float32], valid: NDArray[np.bool_], batch: int = 1024
+    ) -> NDArray[np.float32]:
+        """The same before temperature and softmax."""
         if not len(x):
             return np.empty((0, len(self.labels)), dtype=np.float32)
-        logits = [
+        parts = [
             self._model(*(torch.from_numpy(a[i : i + batch]).to(self._device) for a in (x, valid)))
             for i in range(0, len(x), batch)
         ]
-        probability = torch.softmax(torch.cat(logits).cpu().double() / self._temperature, dim=1)
-        return probability.float().numpy()
+        logits: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
+        return logits

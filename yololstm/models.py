@@ -7,11 +7,12 @@ can say, because the checkpoint carries them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import torch
 from torch import Tensor, nn
 
+from yololstm.augmentation import flipped
 from yololstm.skeleton import BONES, N_FEATURES, N_JOINTS
 
 
@@ -31,9 +32,10 @@ class StackedLSTM(nn.Module):
         self.head = nn.Linear(inputs[-1], n_labels)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        for layer in self.layers:
+        *below, top = self.layers
+        for layer in below:
             x = self.dropout(layer(x)[0])
-        logits: Tensor = self.head(x[:, -1])
+        logits: Tensor = self.head(self.dropout(top(x)[0][:, -1]))
         return logits
 
 
@@ -61,36 +63,49 @@ class CnnLSTM(nn.Module):
         return logits
 
 
-class BiLSTM(nn.Module):
-    """Joints, bones and how both change, read forwards and backwards; the mean of all steps
-    decides."""
+class LSTM(nn.Module):
+    """Joints, bones and how both change, read forwards; the mean of all steps decides. What it
+    knows after a step depends on no later one."""
+
+    bidirectional: ClassVar[bool] = False
+    n_inputs: ClassVar[int] = 2 * 2 * (N_JOINTS + len(BONES))
 
     def __init__(
         self, n_labels: int, hidden: int = 64, layers: int = 2, dropout: float = 0.3
     ) -> None:
         super().__init__()
-        n_inputs = 2 * 2 * (N_JOINTS + len(BONES))
-        self.norm = nn.LayerNorm(n_inputs)
+        self.norm = nn.LayerNorm(self.n_inputs)
         self.lstm = nn.LSTM(
-            n_inputs,
+            self.n_inputs,
             hidden,
             layers,
             batch_first=True,
-            bidirectional=True,
+            bidirectional=self.bidirectional,
             dropout=dropout if layers > 1 else 0.0,
         )
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(2 * hidden, n_labels)
+        self.head = nn.Linear(hidden * (2 if self.bidirectional else 1), n_labels)
+
+    def features(self, x: Tensor, valid: Tensor) -> Tensor:
+        """(B, T, n_inputs)"""
+        return joints_bones_motion(x, valid)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        steps, _ = self.lstm(self.norm(joints_bones_motion(x, valid)))
+        steps, _ = self.lstm(self.norm(self.features(x, valid)))
         logits: Tensor = self.head(self.dropout(steps.mean(dim=1)))
         return logits
+
+
+class BiLSTM(LSTM):
+    """The same, read forwards and backwards."""
+
+    bidirectional = True
 
 
 MODELS: Final[dict[str, type[nn.Module]]] = {
     "stacked_lstm": StackedLSTM,
     "cnn_lstm": CnnLSTM,
+    "lstm": LSTM,
     "bilstm": BiLSTM,
 }
 
@@ -98,6 +113,15 @@ MODELS: Final[dict[str, type[nn.Module]]] = {
 def build(name: str, n_labels: int, **args: Any) -> nn.Module:
     """A new model of MODELS; its weights are drawn from torch's default generator."""
     return MODELS[name](n_labels, **args)
+
+
+def both_ways(model: nn.Module, x: Tensor, valid: Tensor, centre: float) -> Tensor:
+    """(B, labels) the mean logits of windows and of their mirror images, which show the same.
+    centre: the scaling's."""
+    everyone = torch.ones(len(x), dtype=torch.bool, device=x.device)
+    as_seen: Tensor = model(x, valid)
+    mirrored: Tensor = model(*flipped(x, valid, everyone, centre))
+    return (as_seen + mirrored) / 2
 
 
 def joints_bones_motion(x: Tensor, valid: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ class Segment(_Section):
 
 
 class Train(_Section):
-    model: Literal["stacked_lstm", "cnn_lstm", "bilstm"]
+    model: Literal["stacked_lstm", "cnn_lstm", "lstm", "bilstm"]
     epochs: Positive
     patience: Positive
     batch: Positive
@@ -106,23 +106,21 @@ class Train(_Section):
     device: Literal["auto", "cpu", "cuda"]
 
 
+class Events(_Section):
+    false_alarms_per_hour: PositiveFloat
+    leave: Share
+    min_s: Annotated[float, Field(ge=0)]
+    merge_gap_s: Annotated[float, Field(ge=0)]
+    cool_down_s: Annotated[float, Field(ge=0)]
+
+
 class Evaluate(_Section):
     clip_share: Annotated[float, Field(gt=0, le=1)]
-    min_probability: Share
 
 
 class Render(_Section):
     clips: Positive
     crf: Annotated[int, Field(ge=0, le=51)]
-    enter: Share
-    leave: Share
-    min_event_s: Annotated[float, Field(ge=0)]
-
-    @model_validator(mode="after")
-    def _leave_below_enter(self) -> Render:
-        if self.leave > self.enter:
-            raise ValueError(f"leave ({self.leave}) is above enter ({self.enter})")
-        return self
 
 
 class Params(_Section):
@@ -134,6 +132,7 @@ class Params(_Section):
     segment: Segment
     leaks: Leaks
     train: Train
+    events: Events
     evaluate: Evaluate
     render: Render
 

@@ -8,28 +8,24 @@ that are due at once the first is shown. No more than two frames are in memory a
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import zip_longest
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from yololstm import drawing, events, video
-from yololstm.clips import NORMAL, Clip, Span
+from yololstm.clips import Span
 from yololstm.drawing import Person, Scene, Timeline
-from yololstm.events import Status
+from yololstm.events import Rule, Status
 from yololstm.inference import Classifier, Predictions
 from yololstm.landmarks import Landmarks
 from yololstm.storage import atomic
 from yololstm.video import Frame
 from yololstm.windows import WindowSpec
-
-T = TypeVar("T")
 
 _PARTS: Final = 1000
 """Of a timeline: about one a pixel."""
@@ -46,8 +42,8 @@ class Annotation:
     predictions: Predictions
     labels: Sequence[str]
     spec: WindowSpec
-    enter: float
-    """Probability from which an abnormal label is named."""
+    rule: Rule
+    """From which probability on an abnormal label is named."""
     truth: Sequence[Span] | None = None
     """None where nobody has labelled the clip."""
 
@@ -56,11 +52,12 @@ class Annotation:
         cls,
         landmarks: Landmarks,
         classifier: Classifier,
-        enter: float,
         truth: Sequence[Span] | None = None,
     ) -> Self:
         predictions = classifier.classify(landmarks)
-        return cls(landmarks, predictions, classifier.labels, classifier.spec, enter, truth)
+        return cls(
+            landmarks, predictions, classifier.labels, classifier.spec, classifier.rule, truth
+        )
 
     @property
     def window_s(self) -> float:
@@ -71,7 +68,7 @@ class Annotation:
         tracks = self.predictions.track
         return {
             int(track): [
-                events.status(row, self.labels, self.enter)
+                events.status(row, self.labels, self.rule)
                 for row in events.probability_at(
                     time_s,
                     self.predictions.start_s[tracks == track],
@@ -140,22 +137,6 @@ def replay(
     _write(
         _blanks(smaller.landmarks, duration_s, size), smaller, duration_s, size, out, crf, on_frame
     )
-
-
-def choose(clips: Iterable[Clip], n: int) -> list[Clip]:
-    """n clips, always the same ones: labels take turns, and within a label its takes do."""
-    by_label: defaultdict[str, defaultdict[str, list[Clip]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    for clip in sorted(
-        clips, key=lambda clip: (clip.label == NORMAL, clip.label, clip.take, clip.clip_id)
-    ):
-        by_label[clip.label][clip.take].append(clip)
-    return _in_turns(_in_turns(takes.values()) for takes in by_label.values())[:n]
-
-
-def _in_turns(groups: Iterable[Sequence[T]]) -> list[T]:
-    return [item for turn in zip_longest(*groups) for item in turn if item is not None]
 
 
 def _write(

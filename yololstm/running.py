@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from yololstm import events, video
 from yololstm.console import progress
-from yololstm.events import Hysteresis
 from yololstm.extraction import Extractor
 from yololstm.inference import Classifier
 from yololstm.rendering import Annotation, annotate
@@ -52,7 +51,6 @@ class Runner:
     """The extractor's."""
     classifier: Classifier
     checkpoint_sha256: str
-    hysteresis: Hysteresis
     crf: int
 
     def run(self, path: Path, folder: Path) -> dict[str, Any]:
@@ -63,21 +61,21 @@ class Runner:
         expected = _frames_to_look_at(video.probe(path), self.fps)
         with progress(f"{path.name}  looking", expected, "frames") as advance:
             landmarks = self.extractor.extract(path, on_frame=lambda: advance(1))
-        annotation = Annotation.of(landmarks, self.classifier, self.hysteresis.enter)
+        annotation = Annotation.of(landmarks, self.classifier)
         drawn = folder / "annotated.mp4"
         with progress(f"{path.name}  drawing", landmarks.source.n_frames, "frames") as advance:
             annotate(path, annotation, drawn, crf=self.crf, on_frame=lambda: advance(1))
         report = {
             "video": path.name,
             "checkpoint_sha256": self.checkpoint_sha256,
-            **summary(annotation, self.hysteresis),
+            **summary(annotation),
         }
         write_landmarks(folder / "landmarks.parquet", landmarks)
         write_json(folder / "events.json", report)
         return report
 
 
-def summary(annotation: Annotation, hysteresis: Hysteresis) -> dict[str, Any]:
+def summary(annotation: Annotation) -> dict[str, Any]:
     """The events of a clip, and what they were made of, in values that JSON can say."""
     source, predictions = annotation.landmarks.source, annotation.predictions
     found = events.detect(
@@ -86,12 +84,12 @@ def summary(annotation: Annotation, hysteresis: Hysteresis) -> dict[str, Any]:
         predictions.probability,
         window_s=annotation.window_s,
         labels=annotation.labels,
-        hysteresis=hysteresis,
+        rule=annotation.rule,
     )
     return {
         "labels": list(annotation.labels),
         "events": [asdict(event) for event in found],
-        "hysteresis": asdict(hysteresis),
+        "rule": asdict(annotation.rule),
         "frames": {"count": source.n_frames, "fps": float(source.fps), "backend": source.backend},
         "windows": {"count": len(predictions), **asdict(annotation.spec)},
         "tracks": [_track(annotation, track) for track, _ in annotation.landmarks.tracks()],

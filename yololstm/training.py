@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from yololstm.augmentation import Augmentation
 from yololstm.errors import ParamsError
+from yololstm.models import both_ways
 from yololstm.windows import Windows
 
 State = dict[str, Tensor]
@@ -179,7 +180,7 @@ class _Run:
             self._model.parameters(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
-            foreach=True,
+            fused=True,
         )
 
     def epoch(self) -> None:
@@ -266,7 +267,8 @@ class _Run:
         return float(loss), float(right), macro_f1(self._val.y, named, logits.shape[1])
 
     def _logits(self, data: _Data) -> Tensor:
-        return _forward(self._model, data.x, data.valid)
+        """As they will be in use: of both mirror images, in full precision."""
+        return both_ways(self._model, data.x, data.valid, self._centre)
 
     def _class_weights(self) -> Tensor | None:
         if not self._settings.class_weights:
@@ -294,12 +296,19 @@ class _Data:
 
 
 def _forward(model: nn.Module, x: Tensor, valid: Tensor) -> Tensor:
-    """Logits in float32. In between bfloat16 on GPUs that have it: as wide in range as float32, so
-    that no loss scaling is needed, which float16 would be."""
-    half = x.is_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
-    with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=half):
+    with _half_precision(x.device):
         logits: Tensor = model(x, valid)
     return logits.float()
+
+
+def _half_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 where the hardware multiplies it faster: as wide in range as float32, so that no
+    loss scaling is needed, which float16 would be."""
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = torch.cpu.get_capabilities().get("amx_bf16", False)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast)
 
 
 @contextmanager

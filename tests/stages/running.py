@@ -15,10 +15,14 @@ ARGUMENTS: Final = {
         "data/index.csv data/splits.csv data/landmarks data/windows data/reports/segment.json"
     ),
     "leaks": ("data/index.csv data/splits.csv data/landmarks data/windows data/reports/leaks.json"),
-    "train": "data/windows data/checkpoint.safetensors data/reports/history.csv",
-    "evaluate": (
+    "train": (
         "data/index.csv data/splits.csv data/windows data/checkpoint.safetensors"
-        " data/reports/metrics.json data/reports/plots data/predictions.csv"
+        " data/reports/history.csv"
+    ),
+    "evaluate": (
+        "data/raw/sample data/index.csv data/splits.csv data/landmarks data/windows"
+        " data/checkpoint.safetensors data/reports/metrics.json data/reports/plots"
+        " data/predictions.csv data/reports/model_card.md"
     ),
 }
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
-from tests.people import LABELS, project
+from tests.people import LABELS, project, set_params
 from tests.stages.running import run_badly, run_well
-from yololstm import storage
+from yololstm import checkpoint, storage
 
 TRAIN = {"epochs": 10, "batch": 32, "device": "cpu"}
 
@@ -49,7 +50,8 @@ def test_reports_agree_with_each_other_and_with_themselves(folder: Path) -> None
     assert metrics["window"]["accuracy"] > 0.6  # four labels, and behaviours easily told apart
     plots = folder / "data/reports/plots"
     assert sorted(path.name for path in plots.iterdir()) == [
-        *("confusion.csv", "confusion_windows.csv", "pr.csv", "roc.csv")
+        *("alarms.csv", "confusion.csv", "confusion_windows.csv", "pr.csv", "reliability.csv"),
+        *("roc.csv", "timelines.csv", "timelines.png"),
     ]
     for level, file in (("clip", "confusion"), ("window", "confusion_windows")):
         rows = table(plots / f"{file}.csv")
@@ -62,6 +64,35 @@ def test_reports_agree_with_each_other_and_with_themselves(folder: Path) -> None
         assert sum(chances) == pytest.approx(1, abs=1e-3)
         assert row["label"] == LABELS[chances.index(max(chances))]
     assert {row["label"] for row in table(plots / "roc.csv")} == set(LABELS)
+
+
+def test_card_says_synthetic_only_of_the_sample(folder: Path) -> None:
+    card = folder / "data/reports/model_card.md"
+    run_well("evaluate", folder)
+    assert "synthetic" in card.read_text()  # data.root is the sample's, in params as they are
+    set_params(folder, train=TRAIN, data={"root": "data/raw/user"})
+    run_well("evaluate", folder)
+    assert "synthetic" not in card.read_text()
+
+
+def test_timelines_can_be_looked_at(folder: Path) -> None:
+    run_well("evaluate", folder)
+    plots = folder / "data/reports/plots"
+    picture = cv2.imread(str(plots / "timelines.png"))
+    assert picture is not None
+    assert picture.std() > 10
+    assert len({row["clip"] for row in table(plots / "timelines.csv")}) == 8
+
+
+def test_thresholds_that_are_measured_are_those_of_the_checkpoint(folder: Path) -> None:
+    kept = checkpoint.load(folder / "data/checkpoint.safetensors")
+    enter = {"theft": 0.31, "assault": 0.32, "damage": 0.33}
+    other = replace(kept, rule=replace(kept.rule, enter=enter), temperature=2.0)
+    checkpoint.save(folder / "data/checkpoint.safetensors", other)
+    run_well("evaluate", folder)
+    metrics = storage.read_json(folder / "data/reports/metrics.json")
+    assert metrics["event"]["operating"]["thresholds"] == enter
+    assert metrics["calibration"]["temperature"] == 2.0
 
 
 def test_clip_without_windows_counts(folder: Path) -> None:

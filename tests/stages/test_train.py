@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -45,7 +46,7 @@ def kept(folder: Path) -> list[Path]:
 
 
 def test_killed_run_ends_as_if_it_had_not_been(segmented: Path) -> None:
-    assert run_well("train", segmented) == ""
+    run_well("train", segmented)
     whole = outputs(segmented)
     for name in (CHECKPOINT, HISTORY):
         (segmented / name).unlink()
@@ -82,7 +83,7 @@ def mark_first_epoch(path: Path) -> None:
 
 
 def test_checkpoint_carries_all_and_history_tells_all(segmented: Path) -> None:
-    set_params(segmented, train={**QUICK, "epochs": 3, "dropout": 0.25})
+    set_params(segmented, train={**QUICK, "epochs": 3, "dropout": 0.25}, events={"cool_down_s": 12})
     run_well("train", segmented)
     trained = checkpoint.load(segmented / CHECKPOINT)
     assert trained.model == "bilstm"
@@ -90,6 +91,9 @@ def test_checkpoint_carries_all_and_history_tells_all(segmented: Path) -> None:
     assert trained.labels == LABELS
     assert trained.scaling.kind == "body"
     assert (trained.spec.length, trained.spec.hop) == (16, 4)
+    assert trained.temperature != 1
+    assert set(trained.rule.enter) == {"theft", "assault", "damage"}
+    assert trained.rule.cool_down_s == 12
     with (segmented / HISTORY).open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
@@ -103,6 +107,21 @@ def test_without_val_it_says_so_and_trains_on(segmented: Path) -> None:
     assert run_well("train", segmented).startswith("warning: no windows in val")
     assert checkpoint.load(segmented / CHECKPOINT).args == {}
     assert (segmented / HISTORY).read_text().splitlines()[2].endswith(",,,")
+
+
+def test_what_val_cannot_show_is_told(segmented: Path) -> None:
+    set_params(segmented, train={**QUICK, "epochs": 1})
+    assert "too few to see 1 false alarms an hour" in run_well("train", segmented)
+
+
+def test_a_change_of_events_changes_no_weights(segmented: Path) -> None:
+    made = []
+    for leave in (0.5, 0.9):
+        set_params(segmented, train={**QUICK, "epochs": 2}, events={"leave": leave})
+        run_well("train", segmented)
+        made.append(checkpoint.load(segmented / CHECKPOINT))
+    assert [each.rule.leave for each in made] == [0.5, 0.9]
+    assert all(torch.equal(made[0].state[k], v) for k, v in made[1].state.items())
 
 
 def test_windows_that_are_damaged_are_named(segmented: Path) -> None:

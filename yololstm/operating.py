@@ -1,0 +1,128 @@
+"""Operating points: at which thresholds alarms are raised, and what each would cost.
+
+Every abnormal label may cause an equal share of the false alarms that are asked for. Of the
+thresholds that keep within it, those are best at which most of its events are caught; of the
+longest row of these the middle one is taken, furthest from where things change. Where the footage
+has no event of the label, or none is ever caught, it is the lowest that keeps within the share,
+but not below events.FALLBACK.
+
+Footage in which the rate that is asked for means less than one false alarm cannot show it: two
+minutes without one say little about an hour. For use, thresholds are then chosen for the best
+balance instead: the greatest F1 of events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from scipy.special import expit
+
+from yololstm.events import FALLBACK, Rule
+from yololstm.scoring import Alarm, Footage, score, summary
+
+RATES: Final = (1.0, 2.0, 5.0)
+"""False alarms an hour at which test is measured."""
+#: A tenth of a logit apart, 0.05 to 0.9995.
+_THRESHOLDS: Final = tuple(expit(np.arange(-30, 77) / 10).round(5).tolist())
+_HALF_A_LOGIT: Final = 5
+_CURVE_POINTS: Final = 40
+
+
+class Point(NamedTuple):
+    """One label at one threshold."""
+
+    threshold: float
+    false_alarms: int
+    caught: int
+    events: int
+    """Of the label, caught or missed."""
+
+
+Sweep = Mapping[str, Sequence[Point]]
+"""By abnormal label; thresholds rise."""
+
+
+def sweep(footage: Footage, rule: Rule) -> Sweep:
+    """What every threshold would cost; ``rule`` says all but the thresholds."""
+    return {
+        label: [_point(footage, label, rule, threshold) for threshold in _THRESHOLDS]
+        for label in footage.abnormal
+    }
+
+
+def choose(points: Sequence[Point], allowed: float) -> Point:
+    """The best that causes at most ``allowed`` false alarms, as any higher one does; where there
+    is none, the highest of all."""
+    loud = [i for i, point in enumerate(points) if point.false_alarms > allowed]
+    within = points[loud[-1] + 1 if loud else 0 :]
+    if not within:
+        return points[-1]
+    most = max(point.caught for point in within)
+    if not most:
+        return next((p for p in within if p.threshold >= FALLBACK), within[-1])
+    rows = [list(row) for best, row in groupby(within, lambda p: p.caught == most) if best]
+    longest = max(rows, key=len)
+    return longest[len(longest) // 2]
+
+
+def balance(points: Sequence[Point]) -> Point:
+    """The greatest F1 of events, as a mean over the thresholds up to half a logit away, because a
+    few events make narrow peaks. Of equals the middle one, or, where it causes false alarms, the
+    highest. Where no event is ever caught, what ``choose`` makes of it."""
+    if not any(point.caught for point in points):
+        return choose(points, 0)
+    f1 = np.array([2 * p.caught / (p.events + p.caught + p.false_alarms) for p in points])
+    beside = np.ones(2 * _HALF_A_LOGIT + 1)
+    mean = np.convolve(f1, beside, "same") / np.convolve(np.ones(len(f1)), beside, "same")
+    best = [point for point, value in zip(points, mean, strict=True) if value > mean.max() - 1e-9]
+    middle = best[len(best) // 2]
+    return best[-1] if middle.false_alarms else middle
+
+
+def at_rate(swept: Sweep, rule: Rule, rate: float, hours: float) -> Rule:
+    """``rule`` with the thresholds for ``rate`` false alarms an hour in ``hours`` of normal
+    footage."""
+    allowed = rate * hours / max(len(swept), 1)
+    enter = {label: choose(points, allowed).threshold for label, points in swept.items()}
+    return replace(rule, enter=enter)
+
+
+def measure(footage: Footage, swept: Sweep, rule: Rule) -> dict[str, Any]:
+    """Events at the thresholds in use, and at RATES with thresholds chosen on this very footage."""
+    hours = footage.normal_hours
+    rates = {f"at_{rate:g}_per_hour": at_rate(swept, rule, rate, hours) for rate in RATES}
+    return {
+        name: {**_measured(footage, point), "thresholds": dict(point.enter)}
+        for name, point in {"operating": rule, **rates}.items()
+    }
+
+
+def curve(footage: Footage, swept: Sweep) -> list[tuple[str, float, float, float]]:
+    """Rows of label, false alarms an hour, the best recall at no more of them, and its threshold;
+    a label without events has none, nor has footage that is nowhere normal."""
+    rows: list[tuple[str, float, float, float]] = []
+    if (hours := footage.normal_hours) <= 0:
+        return rows
+    for label, points in swept.items():
+        counts = sorted({p.false_alarms for p in points if p.events})[:_CURVE_POINTS]
+        for count in counts:
+            within = [p for p in reversed(points) if p.false_alarms <= count]
+            best = max(within, key=lambda p: p.caught)
+            rows.append((label, count / hours, best.caught / best.events, best.threshold))
+    return rows
+
+
+def _measured(footage: Footage, rule: Rule) -> dict[str, Any]:
+    return summary(footage, score(footage, footage.alarms(rule)))
+
+
+def _point(footage: Footage, label: str, rule: Rule, threshold: float) -> Point:
+    alarms: list[Alarm] = footage.alarms(replace(rule, enter={label: threshold}), label)
+    result = score(footage, alarms)
+    mine = np.array([truth.label == label for truth in footage.truths], dtype=np.bool_)
+    caught = int(np.isfinite(result.delay_s[mine]).sum())
+    return Point(threshold, len(result.false_alarms), caught, int(mine.sum()))
