@@ -12,7 +12,7 @@ import torch
 
 from yololstm import video, weights
 from yololstm.detector import Detector
-from yololstm.extraction import ExtractionSettings, Extractor
+from yololstm.extractor import ExtractionSettings, Extractor
 from yololstm.params import load
 from yololstm.pose import open_backend
 from yololstm.storage import read_clips
@@ -30,7 +30,7 @@ def measure() -> dict[str, float]:
     settings = ExtractionSettings(
         weights=weights.detector_weights(Path("data/detector")),
         pose_model=weights.pose_landmarker(Path(".cache/models")),
-        **params.extract.model_dump(exclude={"format", "workers"}),
+        **params.extract.looking(),
     )
     with Extractor(settings) as extractor:
         # The extractor opens torch and MediaPipe as the stage does; models alone must not be

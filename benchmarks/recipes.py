@@ -30,7 +30,7 @@ from torch import nn
 from benchmarks import old, peers
 from yololstm import evaluation, models, params, scaling, splits, training
 from yololstm.clips import NORMAL, Clip
-from yololstm.cluster import spread
+from yololstm.cluster import Workers, spread
 from yololstm.console import exit_on_error, progress
 from yololstm.datasets import reader
 from yololstm.errors import AnnotationError, DataError, EmptyError, ParamsError, YololstmError
@@ -295,7 +295,7 @@ def compare(
     ]
     runs: dict[tuple[str, tuple[str, ...], int], dict[int, Measured]] = defaultdict(dict)
     with progress("recipes", total=len(jobs), unit="fits") as advance:
-        for job, outcome in spread(run, jobs, workers):
+        for job, outcome in spread(run, jobs, Workers(workers)):
             if isinstance(outcome, YololstmError):
                 raise outcome
             runs[job.recipe, job.labels, job.seed][job.fold] = outcome

@@ -6,10 +6,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from yololstm import extraction, storage, weights
+from yololstm import extraction, outcomes, storage, weights
+from yololstm.cluster import Workers, usual_scheduler
 from yololstm.console import exit_on_error
-from yololstm.datasets import WITH_KEYPOINTS, WITHOUT_VIDEO
-from yololstm.errors import ParamsError
+from yololstm.extractor import ExtractionSettings
+from yololstm.landmark_store import LandmarkStore
 from yololstm.material import Material
 from yololstm.params import load
 
@@ -17,28 +18,26 @@ from yololstm.params import load
 @exit_on_error
 def main(root: str, index: str, detector: str, out: str, report: str) -> None:
     params = load(Path("params.yaml"))
-    options, kind = params.extract, params.data.kind
+    options, kind, here = params.extract, params.data.kind, Path.cwd()
     settings = None
-    if options.source == "annotations" and kind not in WITH_KEYPOINTS:
-        problem = f"a data set of kind {kind} brings no keypoints"
-        raise ParamsError("extract.source", problem, "Set it to video")
-    if options.source == "video" and kind not in WITHOUT_VIDEO:
-        settings = extraction.ExtractionSettings(
-            weights=weights.detector_weights(Path(detector)),
-            pose_model=weights.pose_landmarker(Path(".cache/models")),
-            **options.model_dump(exclude={"source", "format", "workers"}),
+    if extraction.looks_at_video(kind, options.source):
+        settings = ExtractionSettings(
+            weights=weights.detector_weights(here / detector),
+            pose_model=weights.pose_landmarker(here / ".cache/models"),
+            **options.looking(),
         )
     shutil.rmtree(out, ignore_errors=True)
-    material = Material(Path(root), Path(".cache/material"))
-    jobs = [
-        extraction.Job(
-            clip, material, Path(out, f"{clip.clip_id}.{options.format}"), kind, settings
-        )
-        for clip in storage.read_index(Path(index))
-    ]
-    outcomes, left_out = extraction.extract_all(jobs, options.workers)
-    storage.write_json(Path(report), extraction.report(outcomes, left_out))
-    extraction.check(outcomes, left_out, params.data.max_left_out)
+    batch = extraction.Extraction(
+        recipe=extraction.Recipe(kind, settings),
+        material=Material(here / root, here / ".cache/material"),
+        store=LandmarkStore(here / ".cache/landmarks", limit=int(options.store_gb * 1e9)),
+        out=Path(out),
+        format=options.format,
+    )
+    workers = Workers(options.workers, options.timeout_s, options.cluster or usual_scheduler())
+    done, left_out = batch.run(storage.read_index(Path(index)), workers)
+    storage.write_json(Path(report), outcomes.report(done, left_out))
+    outcomes.check(done, left_out, params.data.max_left_out)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from yololstm.cluster import spread
+from yololstm.cluster import Workers, spread
 from yololstm.errors import VideoError
 
 
@@ -22,7 +22,7 @@ def fail(number: int) -> int:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_item_has_its_outcome(workers: int) -> None:
-    outcomes = dict(spread(square, list(range(6)), workers))
+    outcomes = dict(spread(square, list(range(6)), Workers(workers)))
     error = outcomes.pop(3)
     assert isinstance(error, VideoError)
     assert error.problem.remedy == "Fetch it again"
@@ -30,7 +30,7 @@ def test_every_item_has_its_outcome(workers: int) -> None:
 
 
 def test_work_is_spread_over_single_threaded_processes() -> None:
-    outcomes = [outcome for _, outcome in spread(square, [0, 1, 2, 4], workers=2)]
+    outcomes = [outcome for _, outcome in spread(square, [0, 1, 2, 4], Workers(2))]
     pids = {outcome[1] for outcome in outcomes}
     assert len(pids) == 2
     assert os.getpid() not in pids
@@ -40,7 +40,7 @@ def test_work_is_spread_over_single_threaded_processes() -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bug_is_raised(workers: int) -> None:
     with pytest.raises(ZeroDivisionError):
-        list(spread(fail, [1, 0, 2], workers))
+        list(spread(fail, [1, 0, 2], Workers(workers)))
 
 
 def test_nothing_to_do() -> None:

@@ -97,7 +97,7 @@ def run(
     that cannot be read does not stop the others; the exit status is then 1.
     """
     from yololstm import checkpoint as checkpoints
-    from yololstm.extraction import ExtractionSettings, Extractor
+    from yololstm.extractor import ExtractionSettings, Extractor
     from yololstm.inference import Classifier
     from yololstm.running import Runner, folders, sufficient_fps
     from yololstm.storage import sha256
@@ -273,6 +273,9 @@ def _params() -> tuple[Extract, int]:
         imgsz=640,
         min_confidence=0.4,
         workers=1,
+        timeout_s=300,
+        cluster="",
+        store_gb=1,
     )
     return extract, 23
 

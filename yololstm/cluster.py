@@ -1,21 +1,29 @@
-"""Work spread over processes with dask.distributed: an embedded cluster of local processes."""
+"""Work spread over processes with dask.distributed: local ones, or those of a cluster elsewhere."""
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
+import functools
 import logging
 import os
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final, TextIO, TypeVar
 
 import dask
-from distributed import Client, LocalCluster, as_completed
+from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
-from yololstm.errors import YololstmError
+from yololstm.console import remark
+from yololstm.errors import WorkerError, YololstmError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_ENVIRONMENT = {
+_ENVIRONMENT: Final = {
     # The libraries below us start threads of their own; two processes of two threads each on two
     # cores are several times slower than two of one.
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -23,46 +31,179 @@ _ENVIRONMENT = {
     # 11 ms of system time a frame of 720p against 1 ms.
     **dict.fromkeys(("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"), str(2**28)),
 }
-_SETTINGS = {
+_SETTINGS: Final = {
     "distributed.worker.memory.terminate": False,
     "distributed.nanny.pre-spawn-environ": _ENVIRONMENT,
+    # Who tries again, and when, is decided here.
+    "distributed.scheduler.allowed-failures": 0,
 }
+_JOIN_S: Final = 60
+_RESTART_S: Final = 10
+_timeout_s: ContextVar[float] = ContextVar("_timeout_s", default=0.0)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who does the work.
+
+    number: processes; 0 is one for each core that this process may use, 1 is this process itself.
+    timeout_s: with it, items are worked on in processes of their own, even by one worker, and a
+    process that gives no sign of life for so long (see still_at_work) is killed.
+    scheduler: the address of a Dask scheduler, tcp://host:8786, in place of local processes. Its
+    workers must run in the same environment and see files under the same paths; start them with
+    ``dask worker --nthreads 1 --nworkers N``.
+    """
+
+    number: int = 0
+    timeout_s: float | None = None
+    scheduler: str = ""
+
+
+def usual_scheduler() -> str:
+    """What DASK_SCHEDULER_ADDRESS says, or Dask's own configuration; else empty."""
+    return dask.config.get("scheduler-address", None) or ""
 
 
 def spread(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int = 0
+    function: Callable[[Item], Result], items: Sequence[Item], workers: Workers = Workers()
 ) -> Iterator[tuple[Item, Result | YololstmError]]:
     """Call ``function`` on every item and yield (item, outcome) in order of completion.
 
-    workers: processes; 0 is one for each core that this process may use, 1 is this process itself.
     Errors of ours come back as outcomes, so that one bad item does not stop the others; any other
-    exception is a bug and is raised here.
+    exception is a bug and is raised here. An item over which a worker dies or hangs is given to
+    another, and its outcome is a WorkerError if that does likewise. Raises WorkerError where the
+    scheduler cannot be reached.
     """
-    workers = min(workers or len(os.sched_getaffinity(0)), len(items))
-    if workers <= 1:
-        for item in items:
-            yield item, _outcome(function, item)
+    number = min(workers.number or len(os.sched_getaffinity(0)), len(items))
+    if not items:
         return
-    with (
-        dask.config.set(_SETTINGS),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.ERROR,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        futures = {client.submit(_outcome, function, item, pure=False): item for item in items}
-        for future in as_completed(futures, loop=client.loop):
-            yield futures[future], future.result()
-            future.release()
+    if number <= 1 and workers.timeout_s is None and not workers.scheduler:
+        for item in items:
+            yield item, _outcome(function, 0.0, item)
+        return
+    work = functools.partial(_outcome, function, workers.timeout_s or 0.0)
+    with _client(number, workers.scheduler) as client:
+        remark(f"dashboard: {client.dashboard_link}")
+        yield from _completed(client, work, items, workers)
 
 
-def _outcome(function: Callable[[Item], Result], item: Item) -> Result | YololstmError:
+def still_at_work() -> None:
+    """For a function that takes longer than the timeout to say that it does not hang."""
+    if timeout_s := _timeout_s.get():
+        # A thread outside the interpreter, which no code that hangs can hold up.
+        faulthandler.dump_traceback_later(timeout_s, exit=True, file=_nowhere())
+
+
+def _outcome(
+    function: Callable[[Item], Result], timeout_s: float, item: Item
+) -> Result | YololstmError:
+    token = _timeout_s.set(timeout_s)
+    still_at_work()
     try:
         return function(item)
     except YololstmError as error:
         return error
+    finally:
+        _timeout_s.reset(token)
+        if timeout_s:
+            faulthandler.cancel_dump_traceback_later()
+
+
+@functools.cache
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
+
+
+def _completed(
+    client: Client,
+    work: Callable[[Item], Result | YololstmError],
+    items: Sequence[Item],
+    workers: Workers,
+) -> Iterator[tuple[Item, Result | YololstmError]]:
+    """No more is handed out than there are workers, so that an item which kills its worker takes
+    no other with it."""
+    waiting, again = deque(items), set[int]()
+    begun: dict[Future[Any], tuple[Item, float]] = {}
+    completed = as_completed(loop=client.loop)
+
+    def hand_out() -> None:
+        free = sum(client.nthreads().values()) - len(begun)
+        # One waits for the first worker that there will be.
+        while waiting and (free > 0 or not begun):
+            future = client.submit(work, item := waiting.popleft(), pure=False)
+            begun[future] = item, time.monotonic()
+            completed.add(future)
+            free -= 1
+
+    hand_out()
+    for future in completed:
+        item, since_s = begun.pop(future)
+        result = _result(future, time.monotonic() - since_s, workers.timeout_s)
+        future.release()
+        if isinstance(result, WorkerError):
+            _await_another(client, len(begun))
+            if not workers.scheduler and id(item) not in again:
+                again.add(id(item))
+                waiting.appendleft(item)
+                hand_out()
+                continue
+        yield item, result
+        hand_out()
+
+
+def _await_another(client: Client, busy: int) -> None:
+    """In the place of one that died."""
+    with contextlib.suppress(TimeoutError):
+        client.wait_for_workers(busy + 1, timeout=_RESTART_S)
+
+
+def _result(future: Future[Any], took_s: float, timeout_s: float | None) -> Result | YololstmError:
+    try:
+        result: Result | YololstmError = future.result()
+    except KilledWorker:
+        hung = timeout_s is not None and took_s >= timeout_s
+        problem = (
+            f"no frame of it for {timeout_s:g} s" if hung else "the process that worked on it died"
+        )
+        remedy = "See that the file is sound, and that memory suffices"
+        return WorkerError("workers", f"{problem}, twice", remedy)
+    return result
+
+
+@contextlib.contextmanager
+def _client(number: int, scheduler: str) -> Iterator[Client]:
+    if scheduler:
+        with _reached(scheduler) as client:
+            yield client
+        return
+    with (
+        dask.config.set(_SETTINGS),
+        LocalCluster(
+            n_workers=number,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@contextlib.contextmanager
+def _reached(scheduler: str) -> Iterator[Client]:
+    try:
+        client = Client(scheduler, set_as_default=False, timeout=_JOIN_S)
+    except (OSError, TimeoutError) as error:
+        raise WorkerError(
+            scheduler, "no Dask scheduler answers there", "Start it: dask scheduler"
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_JOIN_S)
+        except TimeoutError as error:
+            problem = f"no worker has joined this scheduler in {_JOIN_S} s"
+            remedy = f"Start some: dask worker {scheduler} --nthreads 1"
+            raise WorkerError(scheduler, problem, remedy) from error
+        yield client

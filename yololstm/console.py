@@ -6,7 +6,7 @@ import functools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -36,11 +36,17 @@ class _Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f} {self._unit}/s")
 
 
+class Advance(Protocol):
+    def __call__(self, n: int, note: str = "", /) -> None:
+        """By so many units. note: to be shown beside the bar from now on."""
+        ...
+
+
 @contextmanager
-def progress(title: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
+def progress(title: str, total: int | None, unit: str) -> Iterator[Advance]:
     """A bar with rate and time left on stderr; nothing where stderr is not a terminal.
 
-    Yields a function that advances it by so many units.
+    Yields what advances it.
     """
     console = Console(stderr=True)
     columns = (
@@ -49,14 +55,22 @@ def progress(title: str, total: int | None, unit: str) -> Iterator[Callable[[int
         MofNCompleteColumn(),
         _Rate(unit),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda n: bar.advance(task, n)
+        task = bar.add_task(title, total=total, note="")
+
+        def advance(n: int, note: str = "", /) -> None:
+            bar.update(task, advance=n)
+            if note:
+                bar.update(task, note=note)
+
+        yield advance
 
 
 def exit_on_error(function: Callable[P, R]) -> Callable[P, R]:
-    """Our errors become one line on stderr and exit status 1; anything else is a bug and stays."""
+    """Our errors become one line on stderr and exit status 1, and Ctrl-C becomes 130, as a shell
+    has it; anything else is a bug and stays."""
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -65,9 +79,18 @@ def exit_on_error(function: Callable[P, R]) -> Callable[P, R]:
         except YololstmError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(1)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            sys.exit(130)
 
     return wrapper
 
 
 def warn(message: object) -> None:
     print(f"warning: {message}", file=sys.stderr)
+
+
+def remark(message: object) -> None:
+    """For who sits at a terminal, and nobody else."""
+    if sys.stderr.isatty():
+        print(message, file=sys.stderr)

@@ -8,6 +8,7 @@ YololstmError
     LandmarksError      a landmarks file is broken or of another format
   WeightsError        a model file is absent, damaged or not the one asked for
   CheckpointError     a checkpoint is damaged or does not fit this version
+  WorkerError         a process died or hung over its work, or the cluster is out of reach
   EmptyError          a step would go on with nothing: no clips, no windows, one class
 """
 
@@ -63,6 +64,9 @@ class WeightsError(YololstmError): ...
 
 
 class CheckpointError(YololstmError): ...
+
+
+class WorkerError(YololstmError): ...
 
 
 class EmptyError(YololstmError): ...

@@ -1,224 +1,171 @@
-"""From video to landmarks: detect, track, and find the pose of each person, in one pass."""
+"""The clips of an index to landmarks: taken from the store, or extracted in many processes."""
 
 from __future__ import annotations
 
 import functools
-import importlib.metadata
-from collections.abc import Callable, Sequence
+import json
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from yololstm import video
+from yololstm import cluster, fingerprint, landmark_store, storage
 from yololstm.clips import Clip
-from yololstm.cluster import spread
+from yololstm.cluster import Workers, spread
 from yololstm.console import progress, warn
-from yololstm.datasets import DatasetReader, reader
-from yololstm.detector import Detections, Detector
+from yololstm.datasets import WITH_KEYPOINTS, WITHOUT_VIDEO, DatasetReader, reader
+from yololstm.detector import checksum
 from yololstm.errors import (
     AnnotationError,
     DataError,
-    EmptyError,
+    ParamsError,
     Problem,
     VideoError,
+    WorkerError,
     YololstmError,
 )
-from yololstm.landmarks import Category, Landmarks, Source
+from yololstm.extractor import ExtractionSettings, Extractor
+from yololstm.landmark_store import LandmarkStore
+from yololstm.landmarks import Landmarks, Source
 from yololstm.material import Material
-from yololstm.pose import open_backend, quality
-from yololstm.skeleton import N_JOINTS
-from yololstm.storage import sha256, write_landmarks
-from yololstm.tracking import UNTRACKED, Tracker
+from yololstm.outcomes import Outcome
+from yololstm.storage import LandmarksFormat
+
+_LOOKING: Final = "yololstm.extractor:Extractor"
+_READING: Final = "yololstm.datasets:reader"
+_WRITING: Final = "yololstm.storage:landmarks_to_parquet"
+_COUNTING: Final = "yololstm.outcomes:Outcome"
+_BENEATH: Final = frozenset({"scipy", "torchvision"})
+"""Libraries that compute for those that we call."""
 
 
 @dataclass(frozen=True)
-class ExtractionSettings:
-    weights: Path
-    """Of the detector."""
-    pose_model: Path
-    backend: str
-    fps: float | None
-    """Frames a second to look at, at most; None: every frame."""
-    max_persons: int
-    """The largest persons of a frame that get landmarks; the others are only tracked."""
-    imgsz: int
-    """Longer side of the image that the detector sees, pixels."""
-    min_confidence: float
+class Recipe:
+    """How landmarks are made. The same recipe makes the same of the same clip; whether on a CPU or
+    on CUDA, whose last bits differ, is no part of it.
+
+    kind: of the data set. settings: None where nothing is looked for in the video, and the data
+    set's own keypoints are taken.
+    """
+
+    kind: str
+    settings: ExtractionSettings | None
+
+    @functools.cached_property
+    def name(self) -> str:
+        """16 hexadecimal digits."""
+        if self.settings is None:
+            code = fingerprint.code(_READING, "yololstm.extraction:_nobody", _WRITING)
+            return _digest(self.kind, code.digest)[:16]
+        files = {"weights": self.settings.weights, "pose_model": self.settings.pose_model}
+        looking = fingerprint.code(_LOOKING)
+        beneath = _BENEATH | ({"openvino"} if self.settings.weights.is_dir() else set())
+        return _digest(
+            asdict(self.settings) | {name: path.name for name, path in files.items()},
+            {name: checksum(path) for name, path in files.items()},
+            fingerprint.code(_LOOKING, _WRITING).digest,
+            fingerprint.versions(looking.libraries | beneath),
+        )[:16]
+
+    @functools.cached_property
+    def counting(self) -> str:
+        """Likewise, how they are counted and compared with the data set's own keypoints."""
+        return _digest(self.kind, fingerprint.code(_READING, _COUNTING).digest)[:16]
+
+    def key(self, clip: Clip) -> str:
+        """Of a clip's landmarks. Empty where nothing says what they are made of."""
+        if self.settings is not None:
+            return f"{self.name}/{clip.sha256}"
+        if not clip.annotation_sha256:
+            return ""
+        return f"{self.name}/{_digest(clip.sha256, *_annotated(clip))}"
+
+    def outcome_key(self, clip: Clip) -> str:
+        return f"{self.counting}/{_digest(self.key(clip), *_annotated(clip))}"
 
 
-class Extractor:
-    """A detector and a pose backend, loaded once, for any number of clips one after the other."""
-
-    def __init__(self, settings: ExtractionSettings) -> None:
-        """Raises WeightsError. Sets torch to one thread: clips are spread over processes."""
-        self._settings = settings
-        self._detector = Detector(settings.weights, settings.imgsz, settings.min_confidence)
-        torch.set_num_threads(1)
-        self._pose = open_backend(settings.backend, settings.pose_model)
-        self.name = (
-            f"{self._pose.name}; {self._detector.name};"
-            f" bytetrack {importlib.metadata.version('trackers')}"
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._pose.close()
-
-    def extract(self, path: Path, on_frame: Callable[[], None] | None = None) -> Landmarks:
-        """Everybody in a video. Nobody at all gives no rows.
-
-        on_frame is called after every frame that was looked at. Raises VideoError.
-        """
-        info = video.probe(path)
-        fps = _rate(info.fps, self._settings.fps)
-        trackers = {category: Tracker(float(fps)) for category in Category}
-        nowhere = Source(info.width, info.height, fps, 0, self.name)
-        parts: list[Landmarks] = []
-        for frame in video.read(path, self._settings.fps):
-            found, number = _tracked(self._detector(frame.image), trackers)
-            parts.append(self._rows(frame, found, number, nowhere))
-            if on_frame is not None:
-                on_frame()
-        source = Source(info.width, info.height, fps, len(parts), self.name)
-        return _without_glimpses(Landmarks.concatenate(parts, source))
-
-    def _rows(
-        self, frame: video.Frame, found: Detections, number: NDArray[np.int32], source: Source
-    ) -> Landmarks:
-        n = len(found)
-        xy = np.full((n, N_JOINTS, 2), np.nan, dtype=np.float32)
-        confidence = np.zeros((n, N_JOINTS), dtype=np.float32)
-        posed = _largest(found, self._settings.max_persons)
-        xy[posed], confidence[posed] = self._pose(frame.image, found.box[posed])
-        return Landmarks(
-            frame=np.full(n, frame.index, dtype=np.int32),
-            time_s=np.full(n, frame.time_s, dtype=np.float64),
-            category=found.category,
-            track=number,
-            score=found.score,
-            box=found.box,
-            xy=xy,
-            confidence=confidence,
-            source=source,
-        )
+def _annotated(clip: Clip) -> tuple[str, ...]:
+    """Errors name the files."""
+    return clip.path, clip.annotation, clip.annotation_sha256
 
 
-def _rate(video_fps: Fraction, fps: float | None) -> Fraction:
-    """The rate at which frames are looked at."""
-    return video_fps if fps is None else min(video_fps, Fraction(fps).limit_denominator(1000))
+def _digest(*parts: Any) -> str:
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _tracked(
-    found: Detections, trackers: dict[Category, Tracker]
-) -> tuple[Detections, NDArray[np.int32]]:
-    """The detections that belong to a track, ordered by category and track, and their tracks."""
-    number = np.full(len(found), UNTRACKED, dtype=np.int32)
-    for category, tracker in trackers.items():
-        rows = found.category == category
-        number[rows] = tracker.update(found.box[rows], found.score[rows])
-    order = np.lexsort((number, found.category))
-    order = order[number[order] != UNTRACKED]
-    kept = Detections(found.box[order], found.score[order], found.category[order])
-    return kept, number[order]
+def looks_at_video(kind: str, source: str) -> bool:
+    """source: ``video`` or ``annotations``. Raises ParamsError where this kind of data set has no
+    keypoints of its own."""
+    if source == "annotations" and kind not in WITH_KEYPOINTS:
+        problem = f"a data set of kind {kind} brings no keypoints"
+        raise ParamsError("extract.source", problem, "Set it to video")
+    return source == "video" and kind not in WITHOUT_VIDEO
 
 
-def _largest(found: Detections, n: int) -> NDArray[np.intp]:
-    """Rows of the n persons with the largest boxes, in order of row."""
-    persons = np.flatnonzero(found.category == Category.PERSON)
-    area = np.prod(found.box[persons, 2:] - found.box[persons, :2], axis=1)
-    return np.sort(persons[np.argsort(-area, kind="stable")[:n]])
-
-
-def _without_glimpses(landmarks: Landmarks) -> Landmarks:
-    """Without tracks of one single frame, which are mistakes of the detector or say nothing."""
-    keys = np.stack([landmarks.category.astype(np.int64), landmarks.track], axis=1)
-    _, inverse, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-    kept = counts[inverse.reshape(-1)] > 1
-    return landmarks[kept]
-
-
-# --- the clips of an index ---
+# --- one clip ---
 
 
 @dataclass(frozen=True)
 class Job:
-    """One clip to extract; what a process needs to know."""
+    """One clip; what a process needs to know."""
 
     clip: Clip
     material: Material
-    out: Path
-    """The file to write, .parquet or .csv."""
-    kind: str
-    settings: ExtractionSettings | None
-    """None: nothing is looked for in the video, the data set's own keypoints are taken."""
+    recipe: Recipe
+    stored: Path | None = None
+    """Where its landmarks lie already, which are then only counted."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came out of one clip, in numbers."""
-
-    clip: Clip
-    frames: int
-    """That were looked at."""
-    persons: int
-    """Boxes of persons over all frames."""
-    posed: int
-    """Those of them with landmarks."""
-    tracks: int
-    agreement: quality.Agreement | None
-    """With the data set's own keypoints, where it has any."""
-    doubt: Problem | None = None
-    """Why they cannot be compared with, where they cannot."""
+class Extracted:
+    outcome: Outcome
+    content: bytes
+    """The landmarks' file, Parquet."""
 
 
-def extract_clip(job: Job) -> Outcome:
-    """Write the landmarks of one clip. Raises DataError for its faults, WeightsError for ours.
+def extract_clip(job: Job) -> Extracted:
+    """Raises DataError for the faults of a clip, WeightsError for ours.
 
     Each process loads its models once, for all clips that it is given.
     """
+    landmarks = _stored(job) or _made(job)
     truth, doubt = None, None
-    if job.settings is None:
-        landmarks = _own(job) or _nobody(job.clip)
-    else:
-        with job.material.local(job.clip.path) as path:
-            _check_unchanged(path, job.clip)
-            landmarks = _extractor(job.settings).extract(path)
+    if job.recipe.settings is not None:
         try:
             truth = _own(job)
         except AnnotationError as error:
             doubt = error.problem
-    write_landmarks(job.out, landmarks)
-    people = landmarks.persons()
-    return Outcome(
-        clip=job.clip,
-        frames=landmarks.source.n_frames,
-        persons=len(people),
-        posed=int(np.isfinite(people.xy).any(axis=(1, 2)).sum()),
-        tracks=len(np.unique(people.track)),
-        agreement=None if truth is None else quality.agreement(landmarks, truth),
-        doubt=doubt,
+    return Extracted(
+        Outcome.of(job.clip, landmarks, truth, doubt), storage.landmarks_to_parquet(landmarks)
     )
+
+
+def _stored(job: Job) -> Landmarks | None:
+    if job.stored is None or (content := landmark_store.read(job.stored)) is None:
+        return None
+    return storage.landmarks_from_parquet(content, job.stored)
+
+
+def _made(job: Job) -> Landmarks:
+    if job.recipe.settings is None:
+        landmarks = _own(job) or _nobody(job.clip)
+    else:
+        with job.material.local(job.clip.path) as path:
+            _check_unchanged(path, job.clip)
+            extractor = _extractor(job.recipe.settings)
+            landmarks = extractor.extract(path, on_frame=cluster.still_at_work)
+    source = replace(landmarks.source, key=job.recipe.key(job.clip))
+    return replace(landmarks, source=source)
 
 
 def _own(job: Job) -> Landmarks | None:
     """What the data set itself knows."""
-    return _reader(job.kind).landmarks(job.material, job.clip)
+    clip = job.clip
+    if clip.annotation and job.material.facts(clip.annotation).sha256 != clip.annotation_sha256:
+        raise AnnotationError(clip.annotation, *_CHANGED)
+    return _reader(job.recipe.kind).landmarks(job.material, clip)
 
 
 def _nobody(clip: Clip) -> Landmarks:
@@ -239,77 +186,86 @@ def _extractor(settings: ExtractionSettings) -> Extractor:
     return Extractor(settings)
 
 
+_CHANGED: Final = ("it is not the file that was indexed", "Run the index stage again")
+
+
 def _check_unchanged(path: Path, clip: Clip) -> None:
-    if path.is_file() and sha256(path) != clip.sha256:
-        raise VideoError(path, "it is not the file that was indexed", "Run the index stage again")
+    if path.is_file() and storage.sha256(path) != clip.sha256:
+        raise VideoError(path, *_CHANGED)
 
 
-def extract_all(jobs: Sequence[Job], workers: int = 0) -> tuple[list[Outcome], list[Problem]]:
-    """Extract clips in parallel, with a progress bar; outcomes are ordered by clip_id.
-
-    Clips with faults are told, and listed instead of extracted. workers: as for cluster.spread.
-    """
-    outcomes: list[Outcome] = []
-    left_out: list[Problem] = []
-    with progress("extract", total=len(jobs), unit="clips") as advance:
-        for job, result in spread(extract_clip, jobs, workers):
-            if isinstance(result, DataError):
-                # The place in the data set; where that lies differs from machine to machine.
-                left_out.append(replace(result.problem, place=job.clip.path))
-                warn(left_out[-1])
-            elif isinstance(result, YololstmError):
-                raise result
-            else:
-                outcomes.append(result)
-                if result.doubt is not None:
-                    warn(result.doubt)
-            advance(1)
-    return sorted(outcomes, key=lambda outcome: outcome.clip.clip_id), sorted(left_out)
+# --- many clips ---
 
 
-def check(outcomes: Sequence[Outcome], left_out: Sequence[Problem], max_left_out: float) -> None:
-    """Raises EmptyError where no clip is left, DataError where too many were left out."""
-    n = len(outcomes) + len(left_out)
-    example = f", for example {left_out[0].place}: {left_out[0].problem}" if left_out else ""
-    if not outcomes:
-        raise EmptyError("extract", f"none of {n} clips is left{example}", "Mend them")
-    if len(left_out) > max_left_out * n:
-        raise DataError(
-            "extract",
-            f"{len(left_out)} of {n} clips are left out, more than data.max_left_out{example}",
-            "Mend them, or raise data.max_left_out",
-        )
+@dataclass(frozen=True)
+class Extraction:
+    """Clips of one data set, by one recipe, into one folder: a file for each."""
 
+    recipe: Recipe
+    material: Material
+    store: LandmarkStore
+    out: Path
+    format: LandmarksFormat
 
-def report(outcomes: Sequence[Outcome], left_out: Sequence[Problem]) -> dict[str, Any]:
-    """Numbers over all clips, and how the landmarks agree with the data set's own keypoints.
+    def run(self, clips: Sequence[Clip], workers: Workers) -> tuple[list[Outcome], list[Problem]]:
+        """Outcomes ordered by clip_id, and the clips left out for faults, which are also told.
 
-    nobody: clips in which nobody appears, which are kept; not_compared: clips whose own keypoints
-    have faults; official: by the split that the data set itself names.
-    """
-    persons, posed = (sum(getattr(o, name) for o in outcomes) for name in ("persons", "posed"))
-    return {
-        "clips": len(outcomes),
-        "nobody": sum(outcome.persons == 0 for outcome in outcomes),
-        "frames": sum(outcome.frames for outcome in outcomes),
-        "persons": persons,
-        "landmarks_share": posed / persons if persons else None,
-        "tracks": sum(outcome.tracks for outcome in outcomes),
-        "left_out": [asdict(problem) for problem in sorted(left_out)],
-        "not_compared": [asdict(outcome.doubt) for outcome in outcomes if outcome.doubt],
-        "pose": {
-            "official": _agreements(outcomes, lambda clip: clip.split or "unlabelled"),
-            "label": _agreements(outcomes, lambda clip: clip.label),
-        },
-    }
+        What the store has is taken from it, the rest is extracted and put there, clip by clip as
+        each is done: who starts again after a crash has lost no more than was in work.
+        """
+        outcomes: list[Outcome] = []
+        left_out: list[Problem] = []
+        jobs: list[Job] = []
+        with progress("extract", total=len(clips), unit="clips") as advance:
+            for clip in clips:
+                found = self._taken(clip)
+                if isinstance(found, Job):
+                    jobs.append(found)
+                else:
+                    outcomes.append(found)
+                    advance(1)
+            begun_s, frames = time.monotonic(), 0
+            for job, result in spread(extract_clip, jobs, workers):
+                if isinstance(result, DataError | WorkerError):
+                    # The place in the data set; where it lies differs from machine to machine.
+                    left_out.append(replace(result.problem, place=job.clip.path))
+                    warn(left_out[-1])
+                elif isinstance(result, YololstmError):
+                    raise result
+                else:
+                    self._keep(job.clip, result)
+                    outcomes.append(result.outcome)
+                    frames += result.outcome.frames
+                    if result.outcome.doubt is not None:
+                        warn(result.outcome.doubt)
+                speed = frames / (time.monotonic() - begun_s)
+                advance(1, f"{speed:.0f} frames/s  {len(left_out)} failed")
+        self.store.prune()
+        return sorted(outcomes, key=lambda outcome: outcome.clip.clip_id), sorted(left_out)
 
+    def _taken(self, clip: Clip) -> Outcome | Job:
+        """Out of the store; or what must still be done."""
+        job = Job(clip, self.material, self.recipe)
+        key = self.recipe.key(clip)
+        content = self.store.get(key) if key else None
+        if content is None:
+            return job
+        numbers = self.store.get(self.recipe.outcome_key(clip))
+        if numbers is None:
+            return replace(job, stored=self.store.path(key))
+        self._write(clip, content)
+        return Outcome.from_json(clip, numbers)
 
-def _agreements(
-    outcomes: Sequence[Outcome], group: Callable[[Clip], str]
-) -> dict[str, dict[str, float | None]]:
-    total: dict[str, quality.Agreement] = {}
-    for outcome in outcomes:
-        if outcome.agreement is not None:
-            name = group(outcome.clip)
-            total[name] = total.get(name, quality.Agreement()) + outcome.agreement
-    return {name: agreement.report() for name, agreement in total.items()}
+    def _keep(self, clip: Clip, extracted: Extracted) -> None:
+        if key := self.recipe.key(clip):
+            self.store.put(key, extracted.content)
+            self.store.put(self.recipe.outcome_key(clip), extracted.outcome.to_json())
+        self._write(clip, extracted.content)
+
+    def _write(self, clip: Clip, content: bytes) -> None:
+        path = self.out / f"{clip.clip_id}.{self.format}"
+        if self.format == "csv":
+            storage.write_landmarks(path, storage.landmarks_from_parquet(content, path))
+        else:
+            with storage.atomic(path) as temporary:
+                temporary.write_bytes(content)

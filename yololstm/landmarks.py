@@ -29,6 +29,8 @@ class Source:
     n_frames: int
     backend: str
     """Pose backend and detector with their versions, for people to read."""
+    key: str = ""
+    """Names all that they were made of, as landmark_store does; empty where nobody asked."""
 
 
 @dataclass(frozen=True)

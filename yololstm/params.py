@@ -70,6 +70,13 @@ class Extract(_Section):
     imgsz: Annotated[int, Field(ge=32, multiple_of=32)]
     min_confidence: Share
     workers: Natural
+    timeout_s: PositiveFloat
+    cluster: Annotated[str, Field(pattern=r"^([a-z]+://.+)?$")]
+    store_gb: Annotated[float, Field(ge=0)]
+
+    def looking(self) -> dict[str, Any]:
+        """What says how video is looked at."""
+        return self.model_dump(include={"backend", "fps", "max_persons", "imgsz", "min_confidence"})
 
 
 class Leaks(_Section):

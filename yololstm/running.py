@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from yololstm import events, video
 from yololstm.console import progress
-from yololstm.extraction import Extractor
+from yololstm.extractor import Extractor
 from yololstm.inference import Classifier
 from yololstm.rendering import Annotation, annotate
 from yololstm.storage import write_json, write_landmarks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import os
@@ -21,12 +22,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from yololstm.clips import SPLITS, UNLABELLED, UNUSED, Box, Clip, Span
-from yololstm.errors import AnnotationError, DataError, LandmarksError
+from yololstm.errors import AnnotationError, DataError, LandmarksError, YololstmError
 from yololstm.landmarks import Category, Landmarks, Source
 from yololstm.skeleton import FEATURES, JOINTS, N_JOINTS
 from yololstm.windows import Windows, WindowSpec
 
 LandmarksFormat = Literal["parquet", "csv"]
+
+UNFINISHED: Final = ".writing-"
+"""Starts the name of a file that is being written, or was when its writer was killed."""
 
 _BOX: Final = ("x0", "y0", "x1", "y1")
 _CONFIDENCES: Final = tuple(f"{joint}_CONFIDENCE" for joint in JOINTS)
@@ -44,19 +48,32 @@ _SPLITS_COLUMNS: Final = ("clip_id", "split")
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that replaces it when the block ends without an error.
 
-    It has the same suffix, because writers of video and of models go by it.
+    It has the same suffix, because writers of video and of models go by it. Raises YololstmError
+    where the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not the name itself, which may be as long as names can be.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    with _room_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not the name itself, which may be as long as names can be.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED, suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _room_for(path: Path) -> Iterator[None]:
     try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        problem = f"it cannot be written ({os.strerror(error.errno)})"
+        raise YololstmError(path, problem, "Make room there and run it again") from error
 
 
 def sha256(path: Path) -> str:
@@ -213,32 +230,48 @@ def _read_splits(path: Path) -> dict[str, str]:
 def write_landmarks(path: Path, landmarks: Landmarks) -> None:
     """Parquet or CSV by the suffix of ``path``. In CSV the source stands in no column and is kept
     in ``#`` lines above the header, which pandas skips with ``comment="#"``."""
-    table = _landmarks_to_table(landmarks)
-    source = _source_to_json(landmarks.source)
     with atomic(path) as temporary:
         if path.suffix == ".csv":
             with temporary.open("w", newline="", encoding="utf-8") as file:
-                file.write(f"# {source}\n")
+                file.write(f"# {_source_to_json(landmarks.source)}\n")
+                table = _landmarks_to_table(landmarks)
                 table.to_csv(file, index=False, lineterminator="\n")
         else:
-            schema = pa.Table.from_pandas(table, preserve_index=False)
-            pq.write_table(schema.replace_schema_metadata({"source": source}), temporary)
+            temporary.write_bytes(landmarks_to_parquet(landmarks))
+
+
+def landmarks_to_parquet(landmarks: Landmarks) -> bytes:
+    """What write_landmarks writes."""
+    table = pa.Table.from_pandas(_landmarks_to_table(landmarks), preserve_index=False)
+    source = {"source": _source_to_json(landmarks.source)}
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(source), buffer)
+    content: bytes = buffer.getvalue().to_pybytes()
+    return content
 
 
 def read_landmarks(path: Path) -> Landmarks:
     """Raises LandmarksError where the file is damaged or its columns are not ours."""
+    with _reading_landmarks(path):
+        if path.suffix != ".csv":
+            return landmarks_from_parquet(path.read_bytes(), path)
+        with path.open(encoding="utf-8") as file:
+            source = _source_from_json(file.readline().removeprefix("# "))
+        return _landmarks_from_table(pd.read_csv(path, comment="#"), source)
+
+
+def landmarks_from_parquet(content: bytes, path: Path) -> Landmarks:
+    """What read_landmarks reads. path: for the LandmarksError."""
+    with _reading_landmarks(path):
+        table = pq.read_table(pa.BufferReader(content))
+        source = _source_from_json((table.schema.metadata or {})[b"source"].decode())
+        return _landmarks_from_table(table.to_pandas(), source)
+
+
+@contextmanager
+def _reading_landmarks(path: Path) -> Iterator[None]:
     try:
-        if path.suffix == ".csv":
-            with path.open(encoding="utf-8") as file:
-                source = _source_from_json(file.readline().removeprefix("# "))
-            table = pd.read_csv(path, comment="#")
-        else:
-            parquet = pq.read_table(path)
-            source = _source_from_json((parquet.schema.metadata or {})[b"source"].decode())
-            table = parquet.to_pandas()
-        if tuple(table.columns) != LANDMARKS_COLUMNS:
-            raise ValueError(f"columns {list(table.columns)[:6]}...")
-        return _landmarks_from_table(table, source)
+        yield
     except (ValueError, KeyError, TypeError, OSError, pa.ArrowException) as error:
         raise LandmarksError(
             path, f"unreadable landmarks ({error})", "Delete it and run the extract stage again"
@@ -268,6 +301,9 @@ def _landmarks_to_table(landmarks: Landmarks) -> pd.DataFrame:
 
 
 def _landmarks_from_table(table: pd.DataFrame, source: Source) -> Landmarks:
+    if tuple(table.columns) != LANDMARKS_COLUMNS:
+        raise ValueError(f"columns {list(table.columns)[:6]}...")
+
     def array(*columns: str) -> np.ndarray:
         return table[list(columns)].to_numpy(dtype=np.float32)
 

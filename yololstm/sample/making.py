@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from yololstm.cluster import spread
+from yololstm.cluster import Workers, spread
 from yololstm.errors import YololstmError
 from yololstm.sample.boxes import Still, save_index, save_still, stills
 from yololstm.sample.filming import film
@@ -46,7 +46,7 @@ def make(
     save_index(boxes)
     pictures = [_Picture(still, boxes) for still in stills(settings)]
     jobs: list[_Clip | _Picture] = [*clips(settings, tree), *pictures]
-    for _, outcome in spread(_make_one, jobs, workers):
+    for _, outcome in spread(_make_one, jobs, Workers(workers)):
         if isinstance(outcome, YololstmError):
             raise outcome
         on_frames(outcome)
