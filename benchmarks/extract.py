@@ -12,9 +12,10 @@ import torch
 
 from yololstm import video, weights
 from yololstm.detector import Detector
-from yololstm.extractor import ExtractionSettings, Extractor
+from yololstm.extractor import Extractor
 from yololstm.params import load
 from yololstm.pose import open_backend
+from yololstm.settings import ExtractionSettings
 from yololstm.storage import read_clips
 
 N_CLIPS = 4

@@ -9,10 +9,10 @@ from pathlib import Path
 from yololstm import extraction, outcomes, storage, weights
 from yololstm.cluster import Workers, usual_scheduler
 from yololstm.console import exit_on_error
-from yololstm.extractor import ExtractionSettings
 from yololstm.landmark_store import LandmarkStore
 from yololstm.material import Material
 from yololstm.params import load
+from yololstm.settings import ExtractionSettings
 
 
 @exit_on_error

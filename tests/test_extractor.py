@@ -17,9 +17,10 @@ from yololstm import extractor as extractor_module
 from yololstm import storage, video
 from yololstm.clips import Clip
 from yololstm.errors import VideoError, WeightsError
-from yololstm.extractor import ExtractionSettings, Extractor
+from yololstm.extractor import Extractor
 from yololstm.landmarks import Landmarks
 from yololstm.pose.quality import Agreement, agreement
+from yololstm.settings import ExtractionSettings
 
 
 @pytest.fixture

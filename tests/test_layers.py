@@ -32,8 +32,8 @@ LAYERS = {
     2: (
         "console cluster video storage checkpoint params weights detector extraction rendering"
         " running catalogue indexing datasets cvat pose sample material safexml thumbnails finding"
-        " remembering unpacking zips fitting keypoints reporting extractor fingerprint"
-        " landmark_store"
+        " remembering unpacking zips fitting keypoints reporting extractor fingerprint settings"
+        " seeding landmark_store"
     ),
     3: "cli __main__ live",
 }

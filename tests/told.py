@@ -13,8 +13,8 @@ from tests.datasets.trees import material
 from yololstm import datasets, video
 from yololstm.clips import Clip
 from yololstm.detector import Detections
-from yololstm.extractor import ExtractionSettings
 from yololstm.landmarks import Category, Landmarks
+from yololstm.settings import ExtractionSettings
 
 LABEL_MAP = {"theft": "theft", "fight": "assault", "broken": "damage"}
 BAG = [10.0, 10.0, 40.0, 50.0]

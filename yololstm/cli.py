@@ -97,9 +97,10 @@ def run(
     that cannot be read does not stop the others; the exit status is then 1.
     """
     from yololstm import checkpoint as checkpoints
-    from yololstm.extractor import ExtractionSettings, Extractor
+    from yololstm.extractor import Extractor
     from yololstm.inference import Classifier
     from yololstm.running import Runner, folders, sufficient_fps
+    from yololstm.settings import ExtractionSettings
     from yololstm.storage import sha256
     from yololstm.weights import pose_landmarker
 

@@ -7,6 +7,7 @@ import faulthandler
 import functools
 import logging
 import os
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,8 @@ from typing import Any, Final, TextIO, TypeVar
 
 import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
+from distributed.client import FutureCancelledError
+from distributed.comm.core import CommClosedError
 
 from yololstm.console import remark
 from yololstm.errors import WorkerError, YololstmError
@@ -84,7 +87,14 @@ def spread(
     work = functools.partial(_outcome, function, workers.timeout_s or 0.0)
     with _client(number, workers.scheduler) as client:
         remark(f"dashboard: {client.dashboard_link}")
-        yield from _completed(client, work, items, workers)
+        try:
+            yield from _completed(client, work, items, workers)
+        except (FutureCancelledError, CommClosedError) as error:
+            raise WorkerError(
+                workers.scheduler or "scheduler",
+                "the connection to it is lost",
+                "What is done is kept: start it again, and run this again",
+            ) from error
 
 
 def still_at_work() -> None:
@@ -120,14 +130,14 @@ def _completed(
     items: Sequence[Item],
     workers: Workers,
 ) -> Iterator[tuple[Item, Result | YololstmError]]:
-    """No more is handed out than there are workers, so that an item which kills its worker takes
+    """One item at a time is handed out to each worker, so that an item which kills its worker takes
     no other with it."""
     waiting, again = deque(items), set[int]()
     begun: dict[Future[Any], tuple[Item, float]] = {}
     completed = as_completed(loop=client.loop)
 
     def hand_out() -> None:
-        free = sum(client.nthreads().values()) - len(begun)
+        free = len(client.nthreads()) - len(begun)
         # One waits for the first worker that there will be.
         while waiting and (free > 0 or not begun):
             future = client.submit(work, item := waiting.popleft(), pure=False)
@@ -172,6 +182,8 @@ def _result(future: Future[Any], took_s: float, timeout_s: float | None) -> Resu
 
 @contextlib.contextmanager
 def _client(number: int, scheduler: str) -> Iterator[Client]:
+    # It would show how it fails to reconnect, at length; what matters is raised.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     if scheduler:
         with _reached(scheduler) as client:
             yield client
@@ -185,10 +197,17 @@ def _client(number: int, scheduler: str) -> Iterator[Client]:
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
+            preload=[__name__],
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+def dask_setup(worker: object) -> None:
+    """Called by Dask in each process that it starts. Ctrl-C is for the one who started it, which
+    then ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextlib.contextmanager

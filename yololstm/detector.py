@@ -1,4 +1,7 @@
-"""Person and bag boxes from YOLO, through ultralytics: running a detector and training one."""
+"""Person and bag boxes from YOLO, through ultralytics: running a detector and training one.
+
+Torch is imported where it is needed: it takes seconds, and most ask only for a checksum.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,6 @@ from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
-import torch
 import yaml
 from numpy.typing import NDArray
 
@@ -142,6 +144,8 @@ def train(
     The same call on the same machine writes the same bytes: they hold no date and no path.
     Raises WeightsError for the model, AnnotationError and EmptyError for the data.
     """
+    import torch
+
     if model.suffix != ".yaml" or not model.is_file():
         _check_loadable(model)
     with tempfile.TemporaryDirectory(prefix="yololstm-train-") as folder:
@@ -206,6 +210,8 @@ def download(name: str, folder: Path) -> Path:
 
     Raises WeightsError where there are none of that name, or no network.
     """
+    import torch
+
     path = folder / name
     try:
         with atomic(path) as temporary:
@@ -331,6 +337,8 @@ def _copy_of_data(data: Path, to: Path) -> Path:
 
 def _without_history(yolo: Any, imgsz: int) -> bytes:
     """The weights as ultralytics loads them, without dates, paths, the user's git or arguments."""
+    import torch
+
     network = yolo.model.half()
     del network.pt_path
     network.args = {"imgsz": imgsz, "task": "detect"}

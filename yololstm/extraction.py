@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from yololstm import cluster, fingerprint, landmark_store, storage
+from yololstm import cluster, fingerprint, landmark_store, seeding, storage
 from yololstm.clips import Clip
 from yololstm.cluster import Workers, spread
 from yololstm.console import progress, warn
@@ -26,12 +26,15 @@ from yololstm.errors import (
     WorkerError,
     YololstmError,
 )
-from yololstm.extractor import ExtractionSettings, Extractor
 from yololstm.landmark_store import LandmarkStore
 from yololstm.landmarks import Landmarks, Source
 from yololstm.material import Material
 from yololstm.outcomes import Outcome
+from yololstm.settings import ExtractionSettings
 from yololstm.storage import LandmarksFormat
+
+if TYPE_CHECKING:
+    from yololstm.extractor import Extractor
 
 _LOOKING: Final = "yololstm.extractor:Extractor"
 _READING: Final = "yololstm.datasets:reader"
@@ -183,6 +186,9 @@ def _reader(kind: str) -> DatasetReader:
 @functools.cache
 def _extractor(settings: ExtractionSettings) -> Extractor:
     """Never closed: the process that it serves ends with the last clip."""
+    # Here, because it takes seconds to import, and who finds all in the store needs none.
+    from yololstm.extractor import Extractor
+
     return Extractor(settings)
 
 
@@ -206,6 +212,7 @@ class Extraction:
     store: LandmarkStore
     out: Path
     format: LandmarksFormat
+    extract: Callable[[Job], Extracted] = extract_clip
 
     def run(self, clips: Sequence[Clip], workers: Workers) -> tuple[list[Outcome], list[Problem]]:
         """Outcomes ordered by clip_id, and the clips left out for faults, which are also told.
@@ -216,6 +223,7 @@ class Extraction:
         outcomes: list[Outcome] = []
         left_out: list[Problem] = []
         jobs: list[Job] = []
+        self._seed(clips)
         with progress("extract", total=len(clips), unit="clips") as advance:
             for clip in clips:
                 found = self._taken(clip)
@@ -225,7 +233,7 @@ class Extraction:
                     outcomes.append(found)
                     advance(1)
             begun_s, frames = time.monotonic(), 0
-            for job, result in spread(extract_clip, jobs, workers):
+            for job, result in spread(self.extract, jobs, workers):
                 if isinstance(result, DataError | WorkerError):
                     # The place in the data set; where it lies differs from machine to machine.
                     left_out.append(replace(result.problem, place=job.clip.path))
@@ -242,6 +250,13 @@ class Extraction:
                 advance(1, f"{speed:.0f} frames/s  {len(left_out)} failed")
         self.store.prune()
         return sorted(outcomes, key=lambda outcome: outcome.clip.clip_id), sorted(left_out)
+
+    def _seed(self, clips: Sequence[Clip]) -> None:
+        """With what was extracted elsewhere, and committed."""
+        keys = {clip.clip_id: key for clip in clips if (key := self.recipe.key(clip))}
+        wanted = {name: key for name, key in keys.items() if not self.store.path(key).exists()}
+        if wanted:
+            seeding.seed(self.store, wanted, self.out)
 
     def _taken(self, clip: Clip) -> Outcome | Job:
         """Out of the store; or what must still be done."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,23 +17,9 @@ from yololstm import video
 from yololstm.detector import Detections, Detector
 from yololstm.landmarks import Category, Landmarks, Source
 from yololstm.pose import open_backend
+from yololstm.settings import ExtractionSettings
 from yololstm.skeleton import N_JOINTS
 from yololstm.tracking import UNTRACKED, Tracker
-
-
-@dataclass(frozen=True)
-class ExtractionSettings:
-    weights: Path
-    """Of the detector."""
-    pose_model: Path
-    backend: str
-    fps: float | None
-    """Frames a second to look at, at most; None: every frame."""
-    max_persons: int
-    """The largest persons of a frame that get landmarks; the others are only tracked."""
-    imgsz: int
-    """Longer side of the image that the detector sees, pixels."""
-    min_confidence: float
 
 
 class Extractor:

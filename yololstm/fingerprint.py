@@ -49,14 +49,13 @@ def code(*roots: str, package: Path = PACKAGE) -> Code:
     return reader.read()
 
 
+@functools.cache
 def versions(modules: frozenset[str]) -> dict[str, str]:
     """The version of the distribution that a top-level module comes from; empty where none is
     installed."""
     owners = importlib.metadata.packages_distributions()
     return {
-        name: " ".join(f"{d} {importlib.metadata.version(d)}" for d in sorted(set(owners[name])))
-        if name in owners
-        else ""
+        name: " ".join(importlib.metadata.version(d) for d in sorted(set(owners.get(name, ()))))
         for name in sorted(modules)
     }
 

@@ -51,10 +51,6 @@ class LandmarkStore:
         """None where there is no such entry, or a damaged one, which is told and deleted."""
         return read(self.path(key))
 
-    def knows(self, recipe: str) -> bool:
-        """Whether anything was made by this recipe."""
-        return (self.folder / recipe).is_dir()
-
     def prune(self) -> None:
         """Delete what was not used for longest, and what killed processes have left behind.
 

@@ -11,7 +11,6 @@ from typing import Final
 
 from yololstm.detector import OPENVINO_SUFFIX, checksum, download
 from yololstm.errors import WeightsError
-from yololstm.pose.mediapipe import build_bundle
 from yololstm.storage import atomic, sha256
 
 POSE_LANDMARKER: Final = "pose_landmarker_full.task"
@@ -40,6 +39,8 @@ def fetch_pose_landmarker(cache: Path) -> Path:
     Its models come out of a wheel of the package index that pip is set to. Raises WeightsError
     where pip cannot fetch it.
     """
+    from yololstm.pose.mediapipe import build_bundle
+
     path = cache / POSE_LANDMARKER
     if path.is_file() and sha256(path) == POSE_LANDMARKER_SHA256:
         return path

@@ -1,0 +1,295 @@
+"""What becomes of an extraction when its processes die, hang, are stopped, or find no room.
+
+Processes really die here, and clips are really decoded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+
+from tests import drawn
+from tests.datasets import trees
+from yololstm import datasets, storage, video
+from yololstm.clips import Clip
+from yololstm.cluster import Workers, still_at_work
+from yololstm.extraction import Extracted, Extraction, Job, Recipe
+from yololstm.landmark_store import LandmarkStore, read
+from yololstm.landmarks import Landmarks, Source
+from yololstm.outcomes import Outcome
+from yololstm.settings import ExtractionSettings
+
+PATIENCE_S: Final = 90
+
+
+# --- a clip that is deadly ---
+
+
+def look(job: Job) -> Extracted:
+    """Decodes a clip, as if nobody were in it. On the second frame of some, something happens."""
+    attempts = job.material.cache / f"attempts at {job.clip.clip_id}"
+    attempts.mkdir(parents=True, exist_ok=True)
+    (attempts / str(os.getpid())).touch()
+    with job.material.local(job.clip.path) as path:
+        for frame in video.read(path):
+            still_at_work()
+            if frame.index == 1:
+                _happens(job.clip.clip_id, len(list(attempts.iterdir())))
+    clip = job.clip
+    nobody = Landmarks.empty(Source(clip.width, clip.height, clip.fps, clip.n_frames, "nobody"))
+    return Extracted(Outcome.of(clip, nobody), storage.landmarks_to_parquet(nobody))
+
+
+def _happens(what: str, attempt: int) -> None:
+    match what:
+        case "segfaults":
+            faulthandler.disable()
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "aborts":
+            os.abort()
+        case "hangs":
+            time.sleep(PATIENCE_S)
+        case "killed once" if attempt == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "slow":
+            for _ in range(6):
+                time.sleep(1)
+                still_at_work()
+
+
+def shop(root: Path, names: list[str]) -> list[Clip]:
+    for name in names:
+        trees.put_video(root / "raw" / "theft" / f"{name}.mp4")
+    reader = datasets.reader("folder", {"theft": "theft"})
+    return reader.read(trees.material(root / "raw")).clips
+
+
+def batch(root: Path) -> Extraction:
+    files = {name: trees.put(root / name, name) for name in ("weights", "pose_model")}
+    settings = ExtractionSettings(
+        **files, backend="mediapipe", fps=None, max_persons=6, imgsz=320, min_confidence=0.4
+    )
+    return Extraction(
+        recipe=Recipe("folder", settings),
+        material=trees.material(root / "raw"),
+        store=LandmarkStore(root / "store", limit=10**9),
+        out=root / "out",
+        format="parquet",
+        extract=look,
+    )
+
+
+def attempts(root: Path, name: str) -> int:
+    return len(list((root / "cache" / f"attempts at {name}").iterdir()))
+
+
+def test_deadly_clips_are_tried_twice_and_left_out(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    names = ["a", "aborts", "b", "c", "hangs", "killed once", "segfaults", "slow"]
+    clips = shop(tmp_path, names)
+    outcomes, left_out = batch(tmp_path).run(clips, Workers(2, timeout_s=4))
+    well = ["a", "b", "c", "killed once", "slow"]
+    assert [outcome.clip.clip_id for outcome in outcomes] == well
+    assert {problem.place: problem.problem for problem in left_out} == {
+        "theft/aborts.mp4": "the process that worked on it died, twice",
+        "theft/hangs.mp4": "no frame of it for 4 s, twice",
+        "theft/segfaults.mp4": "the process that worked on it died, twice",
+    }
+    tried = {name: attempts(tmp_path, name) for name in names}
+    twice = dict.fromkeys(("aborts", "hangs", "killed once", "segfaults"), 2)
+    assert tried == dict.fromkeys(names, 1) | twice
+    assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == well
+    told = capfd.readouterr().err.splitlines()
+    assert [line.partition(": ")[0] for line in told] == ["warning"] * 3
+
+
+# --- the stage, as DVC runs it ---
+
+
+class Project:
+    """A project's root, with a detector that sees nobody anywhere."""
+
+    def __init__(self, root: Path, weights: Path, n_clips: int) -> None:
+        self.root = root
+        trees.put(root / "data/detector/weights.pt", weights.read_bytes())
+        (root / ".cache").mkdir()
+        (root / ".cache" / "models").symlink_to(drawn.pose_model().parent)
+        params = yaml.safe_load((drawn.ROOT / "params.yaml").read_text(encoding="utf-8"))
+        params["data"]["kind"] = "folder"
+        params["extract"] |= {"workers": 2, "imgsz": 64}
+        trees.put(root / "params.yaml", yaml.safe_dump(params))
+        for number in range(n_clips):
+            trees.put_video(root / "data/raw/theft" / f"{number}.mp4")
+        reader = datasets.reader("folder", {"theft": "theft"})
+        self.clips = reader.read(trees.material(root / "data/raw")).clips
+        storage.write_index(root / "data/index.csv", self.clips)
+
+    @property
+    def command(self) -> list[str]:
+        paths = "data/raw data/index.csv data/detector data/landmarks data/reports/extract.json"
+        return [sys.executable, str(drawn.ROOT / "stages/extract.py"), *paths.split()]
+
+    def start(self, *before: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*before, *self.command],
+            cwd=self.root,
+            env={**os.environ, "PYTHONPATH": str(drawn.ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            # Whoever runs the tests may have had it ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+        )
+
+    def run(self, *before: str) -> tuple[int, str]:
+        process = self.start(*before)
+        _, said = process.communicate(timeout=2 * PATIENCE_S)
+        return process.returncode, said
+
+    def shards(self) -> dict[Path, int]:
+        """Which files lie in the store; another number is another file."""
+        files = (self.root / ".cache/landmarks").glob("*/*[0-9a-f]")
+        return {path: path.stat().st_ino for path in files if not path.name.startswith(".")}
+
+    def is_whole(self) -> bool:
+        report = storage.read_json(self.root / "data/reports/extract.json")
+        landmarks = [
+            storage.read_landmarks(path) for path in (self.root / "data/landmarks").iterdir()
+        ]
+        return len(landmarks) == report["clips"] == len(self.clips)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from yololstm.detector import train
+
+    folder = tmp_path_factory.mktemp("weights")
+    train(
+        drawn.ROOT / "detectors" / "tiny.yaml",
+        drawn.squares(folder / "data"),
+        folder / "weights.pt",
+        **{"epochs": 1, "patience": 1, "batch": 4, "imgsz": 64, "seed": 0},
+    )
+    return folder / "weights.pt"
+
+
+@pytest.fixture
+def project(tmp_path: Path, weights: Path) -> Project:
+    return Project(tmp_path, weights, n_clips=8)
+
+
+def until(happens: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not happens():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def running(project: Project, n_shards: int) -> Iterator[subprocess.Popen[str]]:
+    """The stage, once so many files lie in the store."""
+    process = project.start()
+    try:
+        until(lambda: len(project.shards()) >= n_shards or process.poll() is not None)
+        assert process.poll() is None
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def in_group(leader: int) -> dict[int, str]:
+    """Living processes of a group, with their command lines."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            state, _, group = folder.joinpath("stat").read_text().rpartition(")")[2].split()[:3]
+            if int(group) == leader and state != "Z":
+                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+    return found
+
+
+def test_killed_worker_loses_nothing(project: Project) -> None:
+    with running(project, n_shards=2) as process:
+        workers = [p for p, line in in_group(process.pid).items() if "spawn_main" in line]
+        os.kill(max(workers), signal.SIGKILL)
+        _, said = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, said) == (0, "")
+    assert project.is_whole()
+
+
+@pytest.mark.parametrize(
+    ("stop", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)]
+)
+def test_stopped_stage_goes_on_where_it_was(
+    project: Project, stop: signal.Signals, code: int
+) -> None:
+    """As by the machine, and as by Ctrl-C, which reaches all processes of a terminal."""
+    with running(project, n_shards=4) as process:
+        (os.kill if stop == signal.SIGKILL else os.killpg)(process.pid, stop)
+        _, said = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == code
+        assert code != 130 or said == "interrupted\n"
+        until(lambda: not in_group(process.pid))
+    kept = project.shards()
+    assert project.run() == (0, "")
+    assert project.is_whole()
+    assert kept.items() <= project.shards().items()
+
+
+def test_full_disk(project: Project, tmp_path: Path) -> None:
+    """A store of 40 KB that nobody else sees, copied out before it is gone."""
+    alone = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    store = project.root / ".cache/landmarks"
+    store.mkdir()
+    mount = f"mount -t tmpfs -o size=40k none '{store}'"
+    if subprocess.run([*alone, mount], check=False, capture_output=True).returncode:
+        pytest.skip("no file system may be mounted here")
+    copy = tmp_path / "copy"
+    script = f'{mount} && "$@"; code=$?; cp -r "{store}" "{copy}"; exit $code'
+    code, said = project.run(*alone, script, "sh")
+    assert code == 1
+    assert said.startswith(f"error: {store}/"), said
+    assert "it cannot be written (No space left on device). Make room there" in said
+    assert said.count("\n") == 1
+    shards = list(copy.glob("*/*"))
+    assert len(shards) > 1
+    assert all(read(path) for path in shards)
+    shutil.copytree(copy, store, dirs_exist_ok=True)
+    kept = project.shards()
+    assert project.run() == (0, "")
+    assert project.is_whole()
+    assert kept.items() <= project.shards().items()
+
+
+def test_two_at_once_share_a_store(project: Project, weights: Path, tmp_path: Path) -> None:
+    other = Project(tmp_path / "other", weights, n_clips=8)
+    (project.root / ".cache/landmarks").mkdir()
+    (other.root / ".cache/landmarks").symlink_to(project.root / ".cache/landmarks")
+    processes = [one.start() for one in (project, other)]
+    for process in processes:
+        _, said = process.communicate(timeout=2 * PATIENCE_S)
+        assert (process.returncode, said) == (0, "")
+    files = [
+        {path.name: path.read_bytes() for path in (one.root / "data/landmarks").iterdir()}
+        for one in (project, other)
+    ]
+    assert project.is_whole()
+    assert files[0] == files[1]
+    assert all(read(path) for path in project.shards())
