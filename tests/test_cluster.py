@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import socket
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from distributed import Client, get_worker
 
-from yololstm.cluster import Workers, spread
-from yololstm.errors import VideoError
+from yololstm import cluster
+from yololstm.cluster import Workers, spread, still_at_work
+from yololstm.errors import VideoError, WorkerError
 
 
 def square(number: int) -> tuple[int, int, str | None]:
@@ -45,3 +55,145 @@ def test_a_bug_is_raised(workers: int) -> None:
 
 def test_nothing_to_do() -> None:
     assert list(spread(square, [])) == []
+
+
+# --- processes that die ---
+
+
+def perish(number: int) -> int:
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if number == 4:
+        time.sleep(60)
+    return os.getpid()
+
+
+def linger(number: int) -> int:
+    """As long as it takes, but not without a sign of life."""
+    for _ in range(number):
+        time.sleep(0.5)
+        still_at_work()
+    return number
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_item_that_kills_or_hangs_takes_no_other_with_it(number: int) -> None:
+    outcomes = dict(spread(perish, list(range(7)), Workers(number, timeout_s=3)))
+    errors = {item: o.problem.problem for item, o in outcomes.items() if isinstance(o, WorkerError)}
+    assert errors == {
+        2: "the process that worked on it died, twice",
+        4: "no frame of it for 3 s, twice",
+    }
+    assert len(outcomes) == 7
+    assert os.getpid() not in outcomes.values()
+
+
+def test_a_sign_of_life_is_enough() -> None:
+    assert list(spread(linger, [5], Workers(1, timeout_s=1.5))) == [(5, 5)]
+
+
+def test_what_needs_no_process_of_its_own_has_none() -> None:
+    still_at_work()
+    assert list(spread(linger, [1], Workers(1))) == [(1, 1)]
+
+
+# --- a cluster elsewhere ---
+
+
+def where(number: int) -> str:
+    time.sleep(0.3)
+    return get_worker().address
+
+
+@dataclass
+class Elsewhere:
+    """A scheduler, and workers that are started by hand, as on other machines."""
+
+    address: str
+    scheduler: subprocess.Popen[bytes]
+    workers: dict[str, subprocess.Popen[bytes]]
+
+    def join(self, host: str) -> None:
+        command = ("worker", self.address, "--host", host, "--nthreads", "1", "--no-dashboard")
+        self.workers[host] = dask(*command)
+
+
+def dask(*arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "dask", *arguments],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Elsewhere]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    scheduler = dask("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
+    one = Elsewhere(f"tcp://127.0.0.1:{port}", scheduler, {})
+    yield one
+    for process in (scheduler, *one.workers.values()):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_workers_at_two_addresses_one_of_which_is_lost(elsewhere: Elsewhere) -> None:
+    """With all that would start it again: a machine that is gone."""
+    hosts = ("127.0.0.1", "127.0.0.2")
+    for host in hosts:
+        elsewhere.join(host)
+    workers = Workers(timeout_s=30, scheduler=elsewhere.address)
+    with Client(elsewhere.address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=60)
+    outcomes = {}
+    for item, outcome in spread(where, list(range(12)), workers):
+        assert isinstance(outcome, str)
+        outcomes[item] = outcome.removeprefix("tcp://").partition(":")[0]
+        if len(outcomes) == 4:
+            assert set(outcomes.values()) == set(hosts)
+            os.killpg(elsewhere.workers["127.0.0.2"].pid, signal.SIGKILL)
+    assert sorted(outcomes) == list(range(12))
+
+
+def test_scheduler_that_is_gone(elsewhere: Elsewhere) -> None:
+    elsewhere.join("127.0.0.1")
+    done = []
+    with pytest.raises(WorkerError, match="the connection to it is lost") as caught:
+        for item, _ in spread(where, list(range(20)), Workers(scheduler=elsewhere.address)):
+            done.append(item)
+            if len(done) == 2:
+                os.killpg(elsewhere.scheduler.pid, signal.SIGKILL)
+    assert caught.value.problem.place == elsewhere.address
+    assert 2 <= len(done) < 20
+
+
+def test_scheduler_that_never_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_JOIN_S", 1)
+    with pytest.raises(WorkerError, match="no Dask scheduler answers there"):
+        list(spread(where, [1], Workers(scheduler="tcp://127.0.0.1:1")))
+
+
+def test_scheduler_without_workers(elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_JOIN_S", 10)
+    with pytest.raises(WorkerError, match="no worker has joined"):
+        list(spread(where, [1], Workers(scheduler=elsewhere.address)))
+
+
+def test_usual_scheduler_is_that_of_the_environment() -> None:
+    """Read by Dask when it is imported."""
+    script = "from yololstm.cluster import usual_scheduler; print(usual_scheduler())"
+    for value in ("tcp://a:1", ""):
+        said = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "DASK_SCHEDULER_ADDRESS": value},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert said.strip() == value

@@ -1,0 +1,142 @@
+"""A fresh clone takes what was committed: with real Git, DVC, and a folder for a remote."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.people import SOURCE
+from yololstm import seeding, storage
+from yololstm.landmark_store import LandmarkStore
+from yololstm.landmarks import Landmarks
+
+OUT = Path("data/landmarks")
+RECIPE: Final = "0123456789abcdef"
+PIPELINE: Final = """
+stages:
+  extract:
+    cmd: cp -r made data/landmarks
+    deps: [made]
+    outs: [data/landmarks]
+"""
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("dvc") is None, reason="DVC is not installed"
+)
+
+
+def key(clip_id: str) -> str:
+    return f"{RECIPE}/{ord(clip_id):064x}"
+
+
+def shell(folder: Path, command: str) -> str:
+    """dvc: that of these tests."""
+    done = subprocess.run(
+        command.replace("dvc ", f"{sys.executable} -m dvc "),
+        shell=True,
+        cwd=folder,
+        env={**os.environ, "DVC_NO_ANALYTICS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module", params=["parquet", "csv"])
+def origin(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A repository whose last commit has landmarks of the clips a, b and c; of another recipe for
+    c, and none of which are on this machine but in a remote."""
+    folder = tmp_path_factory.mktemp("origin")
+    for clip_id in "abc":
+        made_of = key(clip_id).replace("0", "f") if clip_id == "c" else key(clip_id)
+        landmarks = Landmarks.empty(replace(SOURCE, key=made_of))
+        storage.write_landmarks(folder / "made" / f"{clip_id}.{request.param}", landmarks)
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / "data").mkdir()
+    shell(folder, "git init -q && dvc init -q && dvc remote add -q -d r ../remote && dvc repro -q")
+    shell(folder, "git add . && git -c user.name=a -c user.email=a@b commit -qm landmarks")
+    shell(folder, "dvc push -q && rm -rf .dvc/cache data/landmarks")
+    return folder
+
+
+@pytest.fixture
+def clone(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shell(tmp_path, f"git clone -q {origin} clone")
+    shell(tmp_path / "clone", f"dvc remote modify -q --local r url {origin.parent / 'remote'}")
+    monkeypatch.chdir(tmp_path / "clone")
+    return tmp_path / "clone"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LandmarkStore:
+    return LandmarkStore(tmp_path / "store", limit=10**6)
+
+
+def wanted(clip_ids: str) -> dict[str, str]:
+    return {clip_id: key(clip_id) for clip_id in clip_ids}
+
+
+@pytest.mark.usefixtures("clone")
+def test_what_was_committed_need_not_be_extracted(
+    store: LandmarkStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """b is not asked for, c was made in another way, d is new."""
+    seeding.seed(store, wanted("acd"), OUT)
+    (shard,) = store.folder.glob("*/*")
+    assert shard == store.path(key("a"))
+    content = store.get(key("a"))
+    assert content is not None
+    assert storage.landmarks_from_parquet(content, shard).source == replace(SOURCE, key=key("a"))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("clone")
+def test_a_commit_is_asked_once_for_one_recipe(
+    store: LandmarkStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    get: Callable[[Path, Path], str] = seeding._get
+    monkeypatch.setattr(seeding, "_get", lambda path, to: asked.append(to) or get(path, to))
+    seeding.seed(store, wanted("a"), OUT)
+    seeding.seed(store, wanted("ab"), OUT)
+    assert len(asked) == 1
+    seeding.seed(store, {"a": key("a").replace("0", "e")}, OUT)
+    assert len(asked) == 2
+
+
+def test_a_remote_out_of_reach_is_told(
+    clone: Path, origin: Path, store: LandmarkStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell(clone, "dvc remote modify -q --local r url /nowhere")
+    seeding.seed(store, wanted("a"), OUT)
+    told = capsys.readouterr().err
+    assert told.startswith("warning: data/landmarks: what was committed cannot be had (")
+    assert told.count("\n") == 1
+    assert store.get(key("a")) is None
+    shell(clone, f"dvc remote modify -q --local r url {origin.parent / 'remote'}")
+    seeding.seed(store, wanted("a"), OUT)
+    assert store.get(key("a")) is not None
+
+
+def test_no_repository(
+    tmp_path: Path,
+    store: LandmarkStore,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    seeding.seed(store, wanted("a"), OUT)
+    shell(tmp_path, "git init -q")
+    seeding.seed(store, wanted("a"), OUT)
+    assert capsys.readouterr().err == ""
+    assert not store.folder.exists()
