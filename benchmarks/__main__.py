@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks import extract, index, segment, train
+from benchmarks import extract, index, segment, store, train
 from yololstm.console import exit_on_error
 from yololstm.storage import write_json
 
@@ -13,7 +13,7 @@ OUT = Path(__file__).parent / "out"
 
 @exit_on_error
 def main() -> None:
-    for benchmark in (index, extract, segment, train):
+    for benchmark in (index, extract, store, segment, train):
         name, result = benchmark.__name__.rpartition(".")[2], benchmark.measure()
         write_json(OUT / f"{name}.json", result)
         print(name)

@@ -28,11 +28,7 @@ def measure() -> dict[str, float]:
     indexed = read_clips(Path("data/index.csv"), Path("data/splits.csv"))
     clips = [clip for clip in indexed if clip.split == "test"][:N_CLIPS]
     paths = [Path(params.data.root, clip.path) for clip in clips]
-    settings = ExtractionSettings(
-        weights=weights.detector_weights(Path("data/detector")),
-        pose_model=weights.pose_landmarker(Path(".cache/models")),
-        **params.extract.looking(),
-    )
+    settings = settings_of(Path.cwd())
     with Extractor(settings) as extractor:
         # The extractor opens torch and MediaPipe as the stage does; models alone must not be
         # measured in another state.
@@ -57,6 +53,15 @@ def measure() -> dict[str, float]:
         "extract, ms a frame": extract_s * per_frame,
         "models alone / extract": (decode_s + detect_s + pose_s) / extract_s,
     }
+
+
+def settings_of(root: Path) -> ExtractionSettings:
+    """The pipeline's own."""
+    return ExtractionSettings(
+        weights=weights.detector_weights(root / "data/detector"),
+        pose_model=weights.pose_landmarker(root / ".cache/models"),
+        **load(root / "params.yaml").extract.looking(),
+    )
 
 
 def _timed(call: Callable[[], Value]) -> tuple[float, Value]:

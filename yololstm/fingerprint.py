@@ -10,6 +10,7 @@ definition uses, it names. What it does not see is a name made at run time, as b
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import importlib.metadata
 import sys
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import Final
 
 PACKAGE: Final = Path(__file__).parent
+_DISTRIBUTIONS: Final = {"cv2": "opencv-python"}
+"""Of modules that are not named like theirs."""
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -53,11 +56,15 @@ def code(*roots: str, package: Path = PACKAGE) -> Code:
 def versions(modules: frozenset[str]) -> dict[str, str]:
     """The version of the distribution that a top-level module comes from; empty where none is
     installed."""
-    owners = importlib.metadata.packages_distributions()
-    return {
-        name: " ".join(importlib.metadata.version(d) for d in sorted(set(owners.get(name, ()))))
-        for name in sorted(modules)
-    }
+    return {name: _version(name) for name in sorted(modules)}
+
+
+def _version(module: str) -> str:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(_DISTRIBUTIONS.get(module, module))
+    # Half a second: it looks through the files of all that is installed.
+    owners = importlib.metadata.packages_distributions().get(module, ())
+    return " ".join(importlib.metadata.version(owner) for owner in sorted(set(owners)))
 
 
 @dataclass(frozen=True)
