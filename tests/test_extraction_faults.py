@@ -11,17 +11,14 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
-import yaml
 
-from tests import drawn
 from tests.datasets import trees
+from tests.extracting import PATIENCE_S, Project, blind_detector
 from yololstm import datasets, storage, video
 from yololstm.clips import Clip
 from yololstm.cluster import Workers, still_at_work
@@ -30,9 +27,6 @@ from yololstm.landmark_store import LandmarkStore, read
 from yololstm.landmarks import Landmarks, Source
 from yololstm.outcomes import Outcome
 from yololstm.settings import ExtractionSettings
-
-PATIENCE_S: Final = 90
-
 
 # --- a clip that is deadly ---
 
@@ -119,72 +113,9 @@ def test_deadly_clips_are_tried_twice_and_left_out(
 # --- the stage, as DVC runs it ---
 
 
-class Project:
-    """A project's root, with a detector that sees nobody anywhere."""
-
-    def __init__(self, root: Path, weights: Path, n_clips: int) -> None:
-        self.root = root
-        trees.put(root / "data/detector/weights.pt", weights.read_bytes())
-        (root / ".cache").mkdir()
-        (root / ".cache" / "models").symlink_to(drawn.pose_model().parent)
-        params = yaml.safe_load((drawn.ROOT / "params.yaml").read_text(encoding="utf-8"))
-        params["data"]["kind"] = "folder"
-        params["extract"] |= {"workers": 2, "imgsz": 64}
-        trees.put(root / "params.yaml", yaml.safe_dump(params))
-        for number in range(n_clips):
-            trees.put_video(root / "data/raw/theft" / f"{number}.mp4")
-        reader = datasets.reader("folder", {"theft": "theft"})
-        self.clips = reader.read(trees.material(root / "data/raw")).clips
-        storage.write_index(root / "data/index.csv", self.clips)
-
-    @property
-    def command(self) -> list[str]:
-        paths = "data/raw data/index.csv data/detector data/landmarks data/reports/extract.json"
-        return [sys.executable, str(drawn.ROOT / "stages/extract.py"), *paths.split()]
-
-    def start(self, *before: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*before, *self.command],
-            cwd=self.root,
-            env={**os.environ, "PYTHONPATH": str(drawn.ROOT)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            # Whoever runs the tests may have had it ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
-        )
-
-    def run(self, *before: str) -> tuple[int, str]:
-        process = self.start(*before)
-        _, said = process.communicate(timeout=2 * PATIENCE_S)
-        return process.returncode, said
-
-    def shards(self) -> dict[Path, int]:
-        """Which files lie in the store; another number is another file."""
-        files = (self.root / ".cache/landmarks").glob("*/*[0-9a-f]")
-        return {path: path.stat().st_ino for path in files if not path.name.startswith(".")}
-
-    def is_whole(self) -> bool:
-        report = storage.read_json(self.root / "data/reports/extract.json")
-        landmarks = [
-            storage.read_landmarks(path) for path in (self.root / "data/landmarks").iterdir()
-        ]
-        return len(landmarks) == report["clips"] == len(self.clips)
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from yololstm.detector import train
-
-    folder = tmp_path_factory.mktemp("weights")
-    train(
-        drawn.ROOT / "detectors" / "tiny.yaml",
-        drawn.squares(folder / "data"),
-        folder / "weights.pt",
-        **{"epochs": 1, "patience": 1, "batch": 4, "imgsz": 64, "seed": 0},
-    )
-    return folder / "weights.pt"
+    return blind_detector(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture

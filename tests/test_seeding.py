@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +14,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
+from tests.datasets import trees
+from tests.extracting import Project, blind_detector
 from tests.people import SOURCE
 from yololstm import seeding, storage
 from yololstm.landmark_store import LandmarkStore
@@ -75,6 +80,31 @@ def clone(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     shell(tmp_path / "clone", f"dvc remote modify -q --local r url {origin.parent / 'remote'}")
     monkeypatch.chdir(tmp_path / "clone")
     return tmp_path / "clone"
+
+
+def test_clip_added_to_a_fresh_clone_is_the_only_one_extracted(tmp_path: Path) -> None:
+    """From end to end. The clone lacks the videos of the others, so that they cannot be."""
+    project = Project(tmp_path / "origin", blind_detector(tmp_path / "weights"), n_clips=3)
+    outs = ["data/landmarks", "data/reports/extract.json"]
+    stage = {"cmd": shlex.join(project.command), "deps": ["data/index.csv"], "outs": outs}
+    trees.put(project.root / "dvc.yaml", yaml.safe_dump({"stages": {"extract": stage}}))
+    trees.put(project.root / ".gitignore", ".cache\n/data/raw\n/data/landmarks\n")
+    trees.put(project.root / "data/reports/.gitignore", "/extract.json\n")
+    shell(project.root, "git init -q && dvc init -q && dvc remote add -q -d r ../remote")
+    shell(project.root, "dvc repro -q && git add . && dvc push -q")
+    shell(project.root, "git -c user.name=a -c user.email=a@b commit -qm landmarks")
+    shell(tmp_path, "git clone -q origin clone && rm -r origin/.dvc/cache")
+    clone = copy.copy(project)
+    clone.root = tmp_path / "clone"
+    (clone.root / ".cache").mkdir()
+    (clone.root / ".cache/models").symlink_to(project.root / ".cache/models")
+    clone.index(4)
+    for number in range(3):
+        (clone.root / f"data/raw/theft/{number}.mp4").unlink()
+    shell(clone.root, "dvc repro -q")
+    assert clone.is_whole()
+    for path in (project.root / "data/landmarks").iterdir():
+        assert (clone.root / "data/landmarks" / path.name).read_bytes() == path.read_bytes()
 
 
 @pytest.fixture

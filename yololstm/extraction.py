@@ -133,7 +133,9 @@ def extract_clip(job: Job) -> Extracted:
 
     Each process loads its models once, for all clips that it is given.
     """
-    landmarks = _stored(job) or _made(job)
+    landmarks = _stored(job)
+    if landmarks is None:
+        landmarks = _made(job)
     truth, doubt = None, None
     if job.recipe.settings is not None:
         try:
