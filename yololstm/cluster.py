@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from contextvars import ContextVar, copy_context
+from typing import Final, TypeVar
 
 import dask
-from distributed import Client, LocalCluster, as_completed
+from distributed import Client, LocalCluster, as_completed, get_worker
 
 from yololstm.errors import YololstmError
 
@@ -27,21 +28,29 @@ _SETTINGS = {
     "distributed.worker.memory.terminate": False,
     "distributed.nanny.pre-spawn-environ": _ENVIRONMENT,
 }
+_REPORTS: Final = "reports"
+_on_report: ContextVar[Callable[[int], None]] = ContextVar("on_report", default=lambda _: None)
 
 
 def spread(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int = 0
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int = 0,
+    on_report: Callable[[int], None] = lambda _: None,
 ) -> Iterator[tuple[Item, Result | YololstmError]]:
     """Call ``function`` on every item and yield (item, outcome) in order of completion.
 
     workers: processes; 0 is one for each core that this process may use, 1 is this process itself.
     Errors of ours come back as outcomes, so that one bad item does not stop the others; any other
-    exception is a bug and is raised here.
+    exception is a bug and is raised here. on_report is told, from any thread, all that the function
+    says through ``report``.
     """
     workers = min(workers or len(os.sched_getaffinity(0)), len(items))
     if workers <= 1:
         for item in items:
-            yield item, _outcome(function, item)
+            context = copy_context()
+            context.run(_on_report.set, on_report)
+            yield item, context.run(_outcome, function, item)
         return
     with (
         dask.config.set(_SETTINGS),
@@ -55,10 +64,19 @@ def spread(
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
+        client.subscribe_topic(_REPORTS, lambda event: on_report(event[1]))
         futures = {client.submit(_outcome, function, item, pure=False): item for item in items}
         for future in as_completed(futures, loop=client.loop):
             yield futures[future], future.result()
             future.release()
+
+
+def report(n: int) -> None:
+    """For work that is spread: so many units of an item are newly done."""
+    try:
+        get_worker().log_event(_REPORTS, n)
+    except ValueError:
+        _on_report.get()(n)
 
 
 def _outcome(function: Callable[[Item], Result], item: Item) -> Result | YololstmError:
