@@ -8,7 +8,7 @@ POSE_MODEL := .cache/models/pose_landmarker_full.task
 # Stages are started as `python stages/...`: that must be the python of .venv.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint bench bench-recipes clean
+.PHONY: repro test lint bench bench-recipes bench-ablation clean
 
 repro: $(INSTALLED) $(POSE_MODEL)
 	dvc repro
@@ -28,6 +28,11 @@ bench: $(INSTALLED) $(POSE_MODEL)
 bench-recipes: $(INSTALLED)
 	@test -n "$(CSV)" || { echo "usage: make bench-recipes CSV=FOLDER" >&2; exit 1; }
 	python -m benchmarks.recipes "$(CSV)"
+
+# CSV: one table of landmarks.
+bench-ablation: $(INSTALLED)
+	@test -n "$(CSV)" || { echo "usage: make bench-ablation CSV=FILE.csv" >&2; exit 1; }
+	python -m benchmarks.ablation "$(CSV)"
 
 clean:
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

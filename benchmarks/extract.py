@@ -13,6 +13,7 @@ import torch
 from yololstm import video, weights
 from yololstm.detector import Detector
 from yololstm.extractor import Extractor
+from yololstm.landmarks import Category
 from yololstm.params import load
 from yololstm.pose import open_backend
 from yololstm.settings import ExtractionSettings
@@ -38,7 +39,7 @@ def measure() -> dict[str, float]:
         extractor.extract(paths[0])
         decode_s, frames = _timed(lambda: list(itertools.chain(*map(video.read, paths))))
         detect_s, found = _timed(lambda: [detector(frame.image) for frame in frames])
-        boxes = [detections.only(0).box for detections in found]
+        boxes = [detections.only(Category.PERSON).box for detections in found]
         pose_s, _ = _timed(
             lambda: [pose(f.image, box) for f, box in zip(frames, boxes, strict=True)]
         )

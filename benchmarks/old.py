@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from scipy import stats
@@ -22,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from yololstm.clips import Clip
 from yololstm.landmarks import Landmarks
-from yololstm.skeleton import N_FEATURES, N_JOINTS
+from yololstm.skeleton import FEATURES, N_FEATURES, N_JOINTS
 
 LENGTH: Final = 16
 HOP: Final = 4
@@ -54,21 +55,29 @@ class OneByOne(Dataset[tuple[Tensor, Tensor]]):
         return torch.Tensor(np.array(self._x[index])), torch.tensor(np.array(int(self._y[index])))
 
 
+def segments(
+    table: pd.DataFrame, length: int, hop: int, label: str
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """(N, length, 26) windows of the columns in FEATURES, and (N,) what most of their rows have in
+    the column ``label``. One window after the other, and in each column after column."""
+    columns, labels = [], []
+    for start in range(0, len(table) - length, hop):
+        columns.append([table[name].values[start : start + length] for name in FEATURES])
+        labels.append(stats.mode(table[label][start : start + length]).mode)
+    x = np.asarray(columns, dtype=np.float32).reshape(-1, length, N_FEATURES)
+    return x, np.asarray(labels, dtype=np.int64)
+
+
 def sequences(seen: Sequence[tuple[Clip, Landmarks]], labels: Sequence[str]) -> Sequences:
     """seen: the clips of one table, with what it says of them."""
     x = np.concatenate([marks.xy.reshape(-1, N_FEATURES) for _, marks in seen])
     sizes = [len(marks.xy) for _, marks in seen]
-    y = np.repeat([labels.index(clip.label) for clip, _ in seen], sizes)
+    table = pd.DataFrame(_scaled_by_itself(np.nan_to_num(x)), columns=list(FEATURES))
+    table["label"] = np.repeat([labels.index(clip.label) for clip, _ in seen], sizes)
+    found, y = segments(table, LENGTH, HOP, "label")
     of = np.repeat(np.arange(len(seen)), sizes)
-    scaled = _scaled_by_itself(np.nan_to_num(x))
-    starts = range(0, len(x) - LENGTH, HOP)
-    columns = [[scaled[s : s + LENGTH, i] for i in range(N_FEATURES)] for s in starts]
-    ids = np.array([clip.clip_id for clip, _ in seen])
-    return Sequences(
-        np.asarray(columns, dtype=np.float32).reshape(-1, LENGTH, N_FEATURES),
-        np.array([_most(y[s : s + LENGTH]) for s in starts], dtype=np.int64),
-        ids[[_most(of[s : s + LENGTH]) for s in starts]],
-    )
+    most = [np.bincount(of[i * HOP : i * HOP + LENGTH]).argmax() for i in range(len(y))]
+    return Sequences(found, y, np.array([clip.clip_id for clip, _ in seen])[most])
 
 
 def train(
@@ -102,10 +111,6 @@ def _scaled_by_itself(x: NDArray[Any]) -> NDArray[Any]:
     low, high = x.min(axis=0), x.max(axis=0)
     scaled: NDArray[Any] = (x - low) / np.where(high > low, high - low, 1)
     return scaled
-
-
-def _most(values: NDArray[Any]) -> int:
-    return int(stats.mode(values).mode)
 
 
 def _all_valid(x: Tensor) -> Tensor:

@@ -2,24 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
 from yololstm.models import BiLSTM, joints_bones_motion
 from yololstm.skeleton import N_FEATURES
 
+_N_POINTS = BiLSTM.n_inputs // 2
+"""Coordinates of joints and bones; their changes follow."""
+_JOINTS = range(N_FEATURES)
+_BONES = range(N_FEATURES, _N_POINTS)
+_MOTION = range(_N_POINTS, _N_POINTS + N_FEATURES)
 
-class BonelessBiLSTM(BiLSTM):
-    """bilstm with joints and their change alone."""
 
-    n_inputs = 2 * N_FEATURES
+class _Part(BiLSTM):
+    """bilstm with some of its features."""
+
+    kept: ClassVar[Sequence[int]]
 
     def features(self, x: Tensor, valid: Tensor) -> Tensor:
-        points = x * valid.repeat_interleave(2, dim=2)
-        motion = torch.zeros_like(x)
-        motion[:, 1:] = x[:, 1:] - x[:, :-1]
-        motion[:, 1:] *= (valid[:, 1:] & valid[:, :-1]).repeat_interleave(2, dim=2)
-        return torch.cat([points, motion], dim=2)
+        return joints_bones_motion(x, valid)[..., list(self.kept)]
+
+
+class BonelessBiLSTM(_Part):
+    kept = (*_JOINTS, *_MOTION)
+    n_inputs = len(kept)
+
+
+class MotionlessBiLSTM(_Part):
+    kept = (*_JOINTS, *_BONES)
+    n_inputs = len(kept)
+
+
+class JointsBiLSTM(_Part):
+    kept = tuple(_JOINTS)
+    n_inputs = len(kept)
+
+
+class LastStepBiLSTM(BiLSTM):
+    """The last step of each direction decides."""
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        steps, _ = self.lstm(self.norm(self.features(x, valid)))
+        onwards, back = steps.chunk(2, dim=2)
+        logits: Tensor = self.head(self.dropout(torch.cat([onwards[:, -1], back[:, 0]], dim=1)))
+        return logits
+
+
+class AttentionBiLSTM(BiLSTM):
+    """A weighted mean of all steps decides, with weights that are learned too."""
+
+    def __init__(self, n_labels: int) -> None:
+        super().__init__(n_labels)
+        self.attention = nn.Linear(self.head.in_features, 1)
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        steps, _ = self.lstm(self.norm(self.features(x, valid)))
+        weights = self.attention(steps).softmax(dim=1)
+        logits: Tensor = self.head(self.dropout((steps * weights).sum(dim=1)))
+        return logits
 
 
 class TCN(nn.Module):

@@ -1,59 +1,105 @@
-"""Cutting windows: ours against one window at a time, as the old project's loop did it."""
+"""Cutting a million frames into labelled windows: ours against the old project's function.
+
+Ours resamples by time, bridges gaps, keeps persons apart and judges each window, with landmarks,
+clips and spans as the segment stage has them. The old one takes a table whose rows it believes to
+be evenly spaced; its time grows in proportion, so it is given a part of the million.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import Final
 
 import numpy as np
-from scipy import stats
+import pandas as pd
 
+from benchmarks import old
+from yololstm.clips import NORMAL, Clip, Span
 from yololstm.landmarks import Landmarks, Source
-from yololstm.segmentation import segment
+from yololstm.segmentation import segment_all
+from yololstm.skeleton import FEATURES, N_FEATURES, N_JOINTS
 from yololstm.windows import WindowSpec
 
-ROWS = 100_000
-SPEC = WindowSpec(fps=3.0, length=16, hop=4, max_gap_s=1.0, min_valid=0.5)
+FRAMES: Final = 1_000_000
+FRAMES_OLD: Final = 100_000
+LABELS: Final = ("theft", "assault", "damage", NORMAL)
+SPEC: Final = WindowSpec(fps=3.0, length=old.LENGTH, hop=old.HOP, max_gap_s=1.0, min_valid=0.5)
+
+#: Frames a clip, people in it, share of joints that are absent.
+SHAPES: Final = {
+    "one person, one clip": (FRAMES, 1, 0.0),
+    "two people, clips of a minute": (180, 2, 0.0),
+    "the same, 5 % of joints absent": (180, 2, 0.05),
+}
 
 
 def measure() -> dict[str, float]:
-    """Thousands of frames a second of one long track, both ways, and their ratio."""
+    """CPU seconds of one core for a million frames of a person, and ratios."""
     rng = np.random.default_rng(0)
-    xy = rng.uniform(0, 1000, (ROWS, 13, 2)).astype(np.float32)
-    start = time.process_time()
-    ours = segment(_track(xy), SPEC).windows
-    ours_s = time.process_time() - start
-    start = time.process_time()
-    theirs = _one_by_one(xy.reshape(ROWS, 26), np.zeros(ROWS, dtype=np.int64))
-    theirs_s = time.process_time() - start
-    assert len(ours) == len(theirs)
-    return {
-        "ours, thousand frames a second": ROWS / ours_s / 1e3,
-        "one by one, thousand frames a second": ROWS / theirs_s / 1e3,
-        "ours / one by one": theirs_s / ours_s,
-    }
+    old_s = _cpu_s(old.segments, _table(rng), SPEC.length, SPEC.hop, "label")
+    old_s *= FRAMES / FRAMES_OLD
+    rows = {"old: seconds": old_s}
+    for name, (n, people, absent) in SHAPES.items():
+        seen = [_clip(rng, i, n, people, absent) for i in range(FRAMES // (n * people))]
+        ours_s = min(_cpu_s(_segment, seen) for _ in range(3))
+        rows[f"{name}: seconds"] = ours_s
+        rows[f"{name}: old / ours"] = old_s / ours_s
+    return rows
 
 
-def _track(xy: np.ndarray) -> Landmarks:
-    n = len(xy)
-    return Landmarks(
-        frame=np.arange(n, dtype=np.int32),
-        time_s=np.arange(n) / 3,
-        category=np.zeros(n, np.uint8),
-        track=np.ones(n, np.int32),
-        score=np.ones(n, np.float32),
-        box=np.tile(np.array([0, 0, 1000, 1000], np.float32), (n, 1)),
+def _segment(seen: Sequence[tuple[Clip, Landmarks]]) -> None:
+    assert len(segment_all(seen, SPEC, LABELS, min_share=0.6).windows["train"])
+
+
+def _table(rng: np.random.Generator) -> pd.DataFrame:
+    table = pd.DataFrame(rng.uniform(0, 1000, (FRAMES_OLD, N_FEATURES)), columns=list(FEATURES))
+    table["label"] = np.arange(FRAMES_OLD) // 180 % len(LABELS)
+    return table
+
+
+def _clip(
+    rng: np.random.Generator, number: int, n: int, people: int, absent: float
+) -> tuple[Clip, Landmarks]:
+    """Everybody in it does the same in its second third."""
+    rows, third = n * people, n / SPEC.fps / 3
+    xy = rng.uniform(0, 1000, (rows, N_JOINTS, 2)).astype(np.float32)
+    xy[rng.random((rows, N_JOINTS)) < absent] = np.nan
+    frame = np.repeat(np.arange(n, dtype=np.int32), people)
+    marks = Landmarks(
+        frame=frame,
+        time_s=np.round(frame / SPEC.fps, 6),
+        category=np.zeros(rows, np.uint8),
+        track=np.tile(np.arange(1, people + 1, dtype=np.int32), n),
+        score=np.ones(rows, np.float32),
+        box=np.tile(np.array([0, 0, 1000, 1000], np.float32), (rows, 1)),
         xy=xy,
-        confidence=np.ones((n, 13), np.float32),
-        source=Source(1000, 1000, Fraction(3), n, "random"),
+        confidence=np.ones((rows, N_JOINTS), np.float32),
+        source=Source(1000, 1000, Fraction(SPEC.fps), n, "random"),
     )
+    clip = Clip(
+        clip_id=f"{number}",
+        path="",
+        sha256="",
+        bytes=0,
+        fps=Fraction(SPEC.fps),
+        n_frames=n,
+        width=1000,
+        height=1000,
+        take=f"{number}",
+        store="",
+        camera="",
+        actors="",
+        split="train",
+        annotation="",
+        annotation_sha256="",
+        spans=(Span(third, 2 * third, LABELS[number % 3]),),
+    )
+    return clip, marks
 
 
-def _one_by_one(x: np.ndarray, y: np.ndarray) -> list[tuple[np.ndarray, int]]:
-    """A list of columns and the label's mode for each window."""
-    found = []
-    for start in range(0, len(x) - SPEC.length + 1, SPEC.hop):
-        columns = [x[start : start + SPEC.length, i] for i in range(x.shape[1])]
-        label = stats.mode(y[start : start + SPEC.length]).mode
-        found.append((np.stack(columns, axis=1), int(label)))
-    return found
+def _cpu_s(call: Callable[..., object], *given: object) -> float:
+    start = time.process_time()
+    call(*given)
+    return time.process_time() - start

@@ -7,38 +7,38 @@ from pathlib import Path
 
 import numpy as np
 
-from yololstm import params, reporting, training
+from yololstm import params, reporting, robustness, training
 from yololstm.checkpoint import load
+from yololstm.choosing import choose
 from yololstm.console import exit_on_error
-from yololstm.errors import CheckpointError
-from yololstm.evaluation import Decision, evaluate
+from yololstm.evaluation import Decision, evaluate, over_seeds
 from yololstm.inference import Classifier
 from yololstm.model_card import Origin
-from yololstm.storage import read_clips, read_json, read_windows, write_json, write_rows
+from yololstm.storage import read_clips
 
 
 @exit_on_error
 def main(sample: str, *paths: str) -> None:
-    index, splits, landmarks, windows, checkpoint, metrics, plots, predictions, card = map(
-        Path, paths
-    )
-    settings = params.load(Path("params.yaml"))
+    index, splits, landmarks, windows, checkpoint, *reports = map(Path, paths)
+    metrics, plots, predictions, card = reports
+    settings, rng = params.load(Path("params.yaml")), np.random.default_rng(0)
     training.make_repeatable(seed=0)
-    kept, test = load(checkpoint), read_windows(windows / "test.npz")
-    if (test.spec, read_json(windows / "scaling.json")) != (kept.spec, kept.scaling.to_dict()):
-        problem = f"trained on other windows than {windows}"
-        raise CheckpointError(checkpoint, problem, "Run the train stage again")
-    clips, data, asked = read_clips(index, splits), settings.data, settings.events
+    kept, clips = load(checkpoint), read_clips(index, splits)
+    test = reporting.read_test(windows, kept, checkpoint)
     held_out = [clip for clip in clips if clip.split == "test"]
-    casts = reporting.read_casts(held_out, landmarks)
-    logits = Classifier.from_checkpoint(kept).logits(test.x, test.valid)
-    decision = Decision(kept.labels, kept.temperature, kept.rule, settings.evaluate.clip_share)
-    result = evaluate(test, logits, held_out, casts, decision, np.random.default_rng(0))
-    write_json(metrics, result.metrics)
-    write_rows(predictions, *result.predictions)
-    reporting.write_plots(plots, result, kept.rule)
-    origin = Origin(data.kind, data.split, synthetic=data.root == sample)
-    reporting.write_card(card, kept, result, clips, origin, asked.false_alarms_per_hour)
+    decision = Decision.of(kept, settings.evaluate.clip_share)
+    casts, classifier = reporting.read_casts(held_out, landmarks), Classifier.from_checkpoint(kept)
+    logits = classifier.logits(test.x, test.valid)
+    result = evaluate(test, logits, held_out, casts, decision, rng)
+    result = result.joined("seeds", over_seeds(kept, test, held_out, decision))
+    known = [clip for clip in held_out if clip.label in kept.labels]
+    shown = choose(known, settings.evaluate.robustness_clips)
+    seen = reporting.read_seen(shown, landmarks, "robustness")
+    rows = robustness.measure(seen, test, logits, classifier, decision, rng)
+    result = result.joined("robustness", robustness.summary(rows), robustness.table(rows))
+    reporting.write(metrics, plots, predictions, result, kept.rule)
+    origin = Origin(settings.data.kind, settings.data.split, settings.data.root == sample)
+    reporting.write_card(card, kept, result, clips, origin, settings.events.false_alarms_per_hour)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from yololstm.console import exit_on_error
-from yololstm.evaluation import over_runs
 from yololstm.storage import read_json, write_json
+from yololstm.variation import over_runs
 
 
 @exit_on_error

@@ -89,7 +89,7 @@ def test_shaking_is_measured_in_torso_lengths() -> None:
 @settings(max_examples=30, deadline=None)
 def test_absent_joints_stay_at_the_centre(seed: int, centre: float) -> None:
     x, valid = batch(seed, centre)
-    other, known = Augmentation(flip=1)(x, valid, centre, generator(seed))
+    other, known = Augmentation(mirror=1)(x, valid, centre, generator(seed))
     assert torch.equal(known.sum(), valid.sum())
     absent = other.reshape(5, 16, 13, 2)[~known]
     torch.testing.assert_close(absent, torch.full_like(absent, centre))
@@ -108,17 +108,49 @@ def test_same_seed_same_windows_and_arguments_untouched() -> None:
     assert torch.equal(valid, kept[1])
 
 
+@pytest.mark.parametrize("name", ["rotate", "scale", "jitter"])
+def test_switching_one_off_leaves_the_others_as_they_were(name: str) -> None:
+    x, valid = batch(0, 0.0, n=40)
+
+    def made(*names: str) -> Tensor:
+        return Augmentation.of(names)(x, valid, 0.0, generator(1))[0]
+
+    mirrored = (made("mirror") != x).flatten(1).any(dim=1)
+    assert 10 < mirrored.sum() < 30
+    with_mirrors, alone = made("mirror", name), made(name)
+    assert torch.equal(with_mirrors[~mirrored], alone[~mirrored])
+    assert (alone != x).flatten(1).any(dim=1).all()
+    assert not torch.equal(with_mirrors[mirrored], alone[mirrored])
+
+
+def test_draws_are_as_many_whatever_is_on() -> None:
+    x, valid = batch(0, 0.0)
+    states = set()
+    for names in ((), ("mirror",), ("jitter", "scale"), ("mirror", "rotate", "scale", "jitter")):
+        drawn = generator()
+        Augmentation.of(names)(x, valid, 0.0, drawn)
+        states.add(drawn.get_state().numpy().tobytes())
+    assert len(states) == 1
+
+
+def test_switches_are_all_there_is_and_no_more() -> None:
+    assert Augmentation.of(["jitter", "scale", "rotate", "mirror"]) == Augmentation()
+    assert Augmentation.of([]) == Augmentation(0, 0, 0, 0)
+    with pytest.raises(KeyError, match="flip"):
+        Augmentation.of(["flip"])
+
+
 def test_as_strong_as_it_says() -> None:
     """Half are mirrored; what is not is turned and stretched by the deviations given."""
     n = 4000
     x = torch.from_numpy(FIGURE.reshape(1, 1, 26)).float().repeat(n, 1, 1)
     valid = torch.ones(n, 1, 13, dtype=torch.bool)
-    still = Augmentation(rotation=0, scale=0, jitter=0)(x, valid, 0.0, generator())[0]
+    still = Augmentation(rotate=0, scale=0, jitter=0)(x, valid, 0.0, generator())[0]
     mirrored = (still[:, 0, 2 * LEFT] != x[:, 0, 2 * LEFT]).float().mean()
     assert mirrored == pytest.approx(0, abs=1e-6)  # the figure is its own mirror image
-    jittered = Augmentation(flip=0, rotation=0, scale=0)(x, valid, 0.0, generator())[0] - x
+    jittered = Augmentation(mirror=0, rotate=0, scale=0)(x, valid, 0.0, generator())[0] - x
     assert jittered.std() == pytest.approx(0.02, rel=0.02)
-    head = Augmentation(flip=0, scale=0, jitter=0)(x, valid, 0.0, generator())[0][:, 0, -2:]
+    head = Augmentation(mirror=0, scale=0, jitter=0)(x, valid, 0.0, generator())[0][:, 0, -2:]
     assert torch.atan2(head[:, 0], -head[:, 1]).std() == pytest.approx(0.15, rel=0.05)
-    tall = Augmentation(flip=0, rotation=0, jitter=0)(x, valid, 0.0, generator())[0][:, 0, -1]
+    tall = Augmentation(mirror=0, rotate=0, jitter=0)(x, valid, 0.0, generator())[0][:, 0, -1]
     assert torch.log(tall / -1.5).std() == pytest.approx(0.1, rel=0.05)

@@ -27,32 +27,39 @@ def trained(seed: int = 0) -> Checkpoint:
     return Checkpoint(
         model="bilstm",
         args=ARGS,
-        state=dict(models.build("bilstm", 2, **ARGS).state_dict()),
+        members=tuple(dict(models.build("bilstm", 2, **ARGS).state_dict()) for _ in range(2)),
         scaling=MinMaxScaling((0.125,) * 26, (1920.0625,) * 26),
         spec=WindowSpec(3.0, 16, 4, 1.0, 0.5),
         labels=LABELS,
+        mirrored=True,
         temperature=1.5,
         rule=Rule({"theft": 0.75}, leave=0.5, min_s=1.0, merge_gap_s=2.0, cool_down_s=3.0),
     )
+
+
+def tensors(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
+    return {f"{i}.{k}": v for i, state in enumerate(checkpoint.members) for k, v in state.items()}
 
 
 def tampered(path: Path, **changes: Any) -> Path:
     """A checkpoint whose metadata says something else; None takes a key away."""
     original = trained()
     metadata = {
-        "format": 2,
+        "format": 3,
         "model": original.model,
         "args": original.args,
         "scaling": original.scaling.to_dict(),
         "spec": asdict(original.spec),
         "joints": JOINTS,
         "labels": LABELS,
+        "members": 2,
+        "mirrored": True,
         "temperature": 1.0,
         "rule": asdict(original.rule),
         **changes,
     }
     kept = {key: value for key, value in metadata.items() if value is not None}
-    save_file(original.state, path, {"yololstm": json.dumps(kept)})
+    save_file(tensors(original), path, {"yololstm": json.dumps(kept)})
     return path
 
 
@@ -60,9 +67,12 @@ def test_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     checkpoint.save(path, trained())
     loaded = checkpoint.load(path)
-    for name in ("model", "args", "scaling", "spec", "labels", "temperature", "rule"):
+    for name in ("model", "args", "scaling", "spec", "labels", "mirrored", "temperature", "rule"):
         assert getattr(loaded, name) == getattr(trained(), name), name
-    assert all(torch.equal(loaded.state[k], v) for k, v in trained().state.items())
+    assert len(loaded.members) == 2
+    for ours, theirs in zip(loaded.members, trained().members, strict=True):
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[k], v) for k, v in theirs.items())
     x, valid = torch.randn(3, 16, 26), torch.ones(3, 16, 13, dtype=torch.bool)
     nets = [c.network().eval() for c in (loaded, trained())]
     assert torch.equal(nets[0](x, valid), nets[1](x, valid))
@@ -76,8 +86,10 @@ def test_untouched_metadata_is_accepted(tmp_path: Path) -> None:
 def test_same_checkpoint_same_bytes(tmp_path: Path) -> None:
     a, b = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
     for path in (a, b):
-        shuffled = dict(reversed(trained().state.items())) if path == b else trained().state
-        checkpoint.save(path, replace(trained(), state=shuffled))
+        members = trained().members
+        if path == b:
+            members = tuple(dict(reversed(state.items())) for state in members)
+        checkpoint.save(path, replace(trained(), members=members))
     assert a.read_bytes() == b.read_bytes()
 
 
@@ -93,7 +105,7 @@ def test_no_code_is_in_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"format": 1}, "format 1; this program reads format 2"),
+        ({"format": 2}, "format 2; this program reads format 3"),
         ({"format": None}, "format None"),
         ({"joints": JOINTS[::-1]}, "joints"),
         ({"labels": (*LABELS, "damage")}, "do not fit bilstm"),
@@ -103,6 +115,10 @@ def test_no_code_is_in_it(tmp_path: Path) -> None:
         ({"args": {"width": 8}}, "do not fit bilstm"),
         ({"scaling": {"kind": "magic"}}, "metadata cannot be read"),
         ({"spec": {"fps": 3}}, "metadata cannot be read"),
+        ({"members": 0}, r"do not fit bilstm \(no members\)"),
+        ({"members": 3}, "do not fit bilstm"),
+        ({"members": "two"}, "metadata cannot be read"),
+        ({"mirrored": None}, "metadata cannot be read"),
         ({"temperature": "hot"}, "metadata cannot be read"),
         ({"scaling": None}, "metadata cannot be read"),
         ({"rule": None}, "metadata cannot be read"),
@@ -139,7 +155,7 @@ def test_cut_short_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("metadata", [None, {"other": "{}"}, {"yololstm": "{"}, {"yololstm": "[]"}])
 def test_foreign_metadata_is_refused(tmp_path: Path, metadata: dict[str, str] | None) -> None:
     path = tmp_path / "c.safetensors"
-    save_file(trained().state, path, metadata)
+    save_file(tensors(trained()), path, metadata)
     with pytest.raises(CheckpointError, match="metadata"):
         checkpoint.load(path)
 

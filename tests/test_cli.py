@@ -55,9 +55,9 @@ def write_video(path: Path) -> Path:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of the right shape; it has learnt nothing."""
     torch.manual_seed(0)
-    state = models.build("bilstm", len(LABELS)).state_dict()
+    state = dict(models.build("bilstm", len(LABELS)).state_dict())
     path = tmp_path_factory.mktemp("trained") / "checkpoint.safetensors"
-    checkpoint.save(path, Checkpoint("bilstm", {}, state, BodyScaling(), SPEC, LABELS))
+    checkpoint.save(path, Checkpoint("bilstm", {}, (state,), BodyScaling(), SPEC, LABELS))
     return path
 
 

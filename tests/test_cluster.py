@@ -15,7 +15,7 @@ import pytest
 from distributed import Client, get_worker
 
 from yololstm import cluster
-from yololstm.cluster import Workers, spread, still_at_work
+from yololstm.cluster import Workers, report, spread, still_at_work
 from yololstm.errors import VideoError, WorkerError
 
 
@@ -51,6 +51,28 @@ def test_work_is_spread_over_single_threaded_processes() -> None:
 def test_a_bug_is_raised(workers: int) -> None:
     with pytest.raises(ZeroDivisionError):
         list(spread(fail, [1, 0, 2], Workers(workers)))
+
+
+def count_up(number: int) -> int:
+    for _ in range(number):
+        report(1)
+    return number
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_reports_arrive_before_their_item_is_done(workers: int) -> None:
+    heard: list[int] = []
+    total = 0
+    for _, outcome in spread(count_up, [3, 0, 50], Workers(workers), on_report=heard.append):
+        assert isinstance(outcome, int)
+        total += outcome
+        assert sum(heard) >= total
+    assert sum(heard) == 53
+
+
+def test_a_report_that_nobody_asked_for_is_no_fault() -> None:
+    assert dict(spread(count_up, [1, 2], Workers(2))) == {1: 1, 2: 2}
+    assert count_up(1) == 1
 
 
 def test_nothing_to_do() -> None:

@@ -6,24 +6,27 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, roc_auc_score
 
 from tests.people import LABELS, clip
-from yololstm import evaluation
+from yololstm import evaluation, models
 from yololstm.clips import NORMAL, Clip
 from yololstm.errors import EmptyError
 from yololstm.evaluation import (
     Decision,
     Evaluation,
     name_clip,
-    over_runs,
+    over_seeds,
     pr_curves,
     roc_curves,
     scores,
 )
 from yololstm.events import Rule
+from yololstm.inference import Checkpoint, Classifier
+from yololstm.scaling import BodyScaling
 from yololstm.windows import Windows, WindowSpec
 
 SPEC = WindowSpec(fps=3, length=4, hop=2, max_gap_s=1.0, min_valid=0.5)
@@ -178,7 +181,7 @@ def test_everything_is_told_with_how_sure_it_is() -> None:
     assert event["normal_hours"] == pytest.approx(3 * 20 / 3600)
     assert event["resolution_per_hour"] == pytest.approx(1 / event["normal_hours"])
     assert event["operating"]["recall"] == 1
-    assert event["operating"]["recall_95"] == {"low": 1, "high": 1}
+    assert event["operating"]["recall_95"] == {"low": pytest.approx(0.025 ** (1 / 9)), "high": 1}
     assert event["operating"]["false_alarms"] == 1
     rate = event["operating"]["false_alarms_per_hour_95"]
     assert rate["low"] < event["operating"]["false_alarms_per_hour"] < rate["high"]
@@ -230,28 +233,23 @@ def test_curves_are_short_finite_and_keep_their_area(seed: int, n: int, present:
     assert max(counts) <= 200
 
 
-def test_spread_of_runs_has_the_shape_of_one() -> None:
-    runs = [{"clip": {"f1": f1, "theft": {"n": 2}}, "n": 3, "who": "x"} for f1 in (0.5, 0.7, 0.9)]
-    assert over_runs(runs) == {
-        "clip": {
-            "f1": {
-                "mean": pytest.approx(0.7),
-                "std": pytest.approx(0.2),
-                "values": [0.5, 0.7, 0.9],
-            },
-            "theft": {"n": {"mean": 2, "std": 0, "values": [2, 2, 2]}},
-        },
-        "n": {"mean": 3, "std": 0, "values": [3, 3, 3]},
-    }
-    assert over_runs(runs[:1])["n"]["std"] == 0
-
-
-def test_spread_leaves_out_what_a_run_lacks() -> None:
-    assert over_runs([{"a": 1, "b": {"c": 1}, "d": {"e": 1}}, {"b": {"c": 3}}]) == {
-        "b": {"c": {"mean": 2, "std": pytest.approx(2**0.5), "values": [1, 3]}}
-    }
-
-
-def test_spread_of_nothing_is_an_error() -> None:
-    with pytest.raises(EmptyError, match="no metrics to gather"):
-        over_runs([])
+def test_each_seed_is_measured_alone() -> None:
+    torch.manual_seed(0)
+    members = [dict(models.build("bilstm", 4).state_dict()) for _ in range(3)]
+    trained = Checkpoint("bilstm", {}, tuple(members), BodyScaling(), SPEC, LABELS)
+    clips = [clip(f"{label}-CA", label, "test") for label in LABELS]
+    made = windows([c.clip_id for c in clips for _ in range(5)], [i // 5 for i in range(20)])
+    x = np.random.default_rng(0).normal(size=made.x.shape).astype(np.float32)
+    test = replace(made, x=x)
+    decision = Decision.of(trained, clip_share=0.25)
+    told = over_seeds(trained, test, clips, decision)
+    for i, member in enumerate(members):
+        alone = Classifier.from_checkpoint(replace(trained, members=(member,)))
+        logits = alone.logits(test.x, test.valid)
+        rng = np.random.default_rng(0)
+        expected = evaluation.evaluate(test, logits, clips, {}, decision, rng).metrics
+        for level in ("window", "clip"):
+            for name in ("accuracy", "macro_f1"):
+                assert told[level][name]["values"][i] == expected[level][name]
+    assert told["window"]["accuracy"]["std"] > 0
+    assert set(told) == {"window", "clip"}

@@ -243,7 +243,8 @@ def test_events_keep_to_their_rule(track: tuple[np.ndarray, np.ndarray], rule: R
             assert pause > rule.merge_gap_s
             assert pause >= rule.cool_down_s - 1e-6
         # Nothing is lost: a window that could start an event is in one, or after one too soon.
-        likely = start_s[probability[:, LABELS.index(label)] >= rule.threshold(label)]
+        said = probability[:, LABELS.index(label)].astype(np.float64)  # as precise as the rule
+        likely = start_s[said >= rule.threshold(label)]
         if rule.min_s <= WINDOW_S:
             for start in likely:
                 assert any(e.start_s <= start <= e.end_s + rule.cool_down_s for e in same)

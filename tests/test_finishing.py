@@ -39,7 +39,7 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def trained() -> Checkpoint:
     state = dict(Reader(len(LABELS)).state_dict())
-    return Checkpoint("reader", {}, state, BodyScaling(), SPEC, LABELS)
+    return Checkpoint("reader", {}, (state,), BodyScaling(), SPEC, LABELS)
 
 
 def val(n_normal: int = 3, seconds: int = 20, seed: int = 0) -> tuple[Windows, list[Clip]]:
@@ -92,6 +92,15 @@ def test_without_val_windows_all_is_as_it_was() -> None:
     assert "no windows in val" in warning
     assert ready.temperature == 1
     assert {ready.rule.threshold(label) for label in LABELS} == {FALLBACK}
+
+
+def test_without_a_label_in_val_only_the_temperature_is_as_it_was() -> None:
+    windows_, clips = val()
+    unnamed = replace(windows_, y=np.full(len(windows_), -1))
+    ready, warnings = finish(trained(), unnamed, clips, 60.0, **REST)
+    assert ready.temperature == 1
+    assert set(ready.rule.enter) == {"theft", "assault"}
+    assert warnings[0].startswith("no window in val has a label")
 
 
 def test_a_single_label_in_val_is_told() -> None:

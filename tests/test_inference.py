@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from tests.people import LABELS, acting, landmarks
 from yololstm import models
+from yololstm.augmentation import flipped
 from yololstm.events import Rule
 from yololstm.inference import Checkpoint, Classifier
 from yololstm.scaling import BodyScaling, MinMaxScaling, Scaling
@@ -16,14 +19,14 @@ SPEC = WindowSpec(fps=3, length=16, hop=4, max_gap_s=1.0, min_valid=0.5)
 SCALINGS = [BodyScaling(), MinMaxScaling((0.0,) * 26, (1280.0,) * 26)]
 
 
-def classifier(
-    model: str = "bilstm", scaling: Scaling = SCALINGS[0], temperature: float = 1.0
-) -> Classifier:
+def trained(model: str = "bilstm", scaling: Scaling = SCALINGS[0], n: int = 1) -> Checkpoint:
     torch.manual_seed(0)
-    state = dict(models.build(model, 4).state_dict())
-    return Classifier.from_checkpoint(
-        Checkpoint(model, {}, state, scaling, SPEC, LABELS, temperature)
-    )
+    members = tuple(dict(models.build(model, 4).state_dict()) for _ in range(n))
+    return Checkpoint(model, {}, members, scaling, SPEC, LABELS)
+
+
+def classifier(model: str = "bilstm", scaling: Scaling = SCALINGS[0]) -> Classifier:
+    return Classifier.from_checkpoint(trained(model, scaling))
 
 
 def windows(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,15 +81,43 @@ def test_nobody_gives_no_predictions() -> None:
 
 def test_temperature_softens_and_keeps_the_order() -> None:
     x, valid = windows(9)
-    sharp, soft = classifier().scaled(x, valid), classifier(temperature=4).scaled(x, valid)
+    warm = Classifier.from_checkpoint(replace(trained(), temperature=4))
+    sharp, soft = classifier().scaled(x, valid), warm.scaled(x, valid)
     assert (soft.max(axis=1) < sharp.max(axis=1)).all()
     np.testing.assert_array_equal(soft.argmax(axis=1), sharp.argmax(axis=1))
 
 
 def test_rule_comes_with_the_weights() -> None:
-    state = dict(models.build("bilstm", 4).state_dict())
-    kept = Checkpoint("bilstm", {}, state, BodyScaling(), SPEC, LABELS, rule=Rule({"theft": 0.9}))
+    kept = replace(trained(), rule=Rule({"theft": 0.9}))
     assert Classifier.from_checkpoint(kept).rule.threshold("theft") == 0.9
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_members_are_averaged_as_logits(mirrored: bool) -> None:
+    x, valid = windows(9)
+    whole = replace(trained(n=3), mirrored=mirrored)
+    alone = [
+        Classifier.from_checkpoint(replace(whole, members=(one,))).logits(x, valid)
+        for one in whole.members
+    ]
+    assert np.abs(alone[0] - alone[1]).max() > 0.01
+    together = Classifier.from_checkpoint(whole).logits(x, valid)
+    np.testing.assert_allclose(together, np.mean(alone, axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("scaling", SCALINGS, ids=lambda s: s.kind)
+def test_mirror_images_are_the_same_to_what_was_taught_them_alone(scaling: Scaling) -> None:
+    x, valid = windows(9)
+    everyone = torch.ones(len(x), dtype=torch.bool)
+    images = flipped(torch.from_numpy(x), torch.from_numpy(valid), everyone, scaling.centre)
+    taught, untaught = (
+        Classifier.from_checkpoint(replace(trained(scaling=scaling, n=2), mirrored=each))
+        for each in (True, False)
+    )
+    said, of_images = (taught.logits(*pair) for pair in ((x, valid), [t.numpy() for t in images]))
+    np.testing.assert_allclose(said, of_images, atol=1e-5)
+    said, of_images = (untaught.logits(*pair) for pair in ((x, valid), [t.numpy() for t in images]))
+    assert np.abs(said - of_images).max() > 0.01
 
 
 def test_dropout_is_off() -> None:
@@ -98,9 +129,7 @@ def test_dropout_is_off() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_gpu_says_what_the_cpu_says() -> None:
     x, valid = windows(50)
-    torch.manual_seed(0)
-    state = dict(models.build("bilstm", 4).state_dict())
-    kept = Checkpoint("bilstm", {}, state, BodyScaling(), SPEC, LABELS)
+    kept = replace(trained(n=2), mirrored=True)
     gpu = Classifier.from_checkpoint(kept, "cuda").scaled(x, valid)
     cpu = Classifier.from_checkpoint(kept).scaled(x, valid)
     np.testing.assert_allclose(gpu, cpu, atol=1e-3)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import poisson
+from scipy.stats import beta, poisson
 from sklearn.metrics import f1_score
 
 from yololstm.intervals import RESAMPLES, Bootstrap, poisson_rate
@@ -59,9 +59,20 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 
 def test_a_single_take_has_no_interval_and_neither_has_nothing() -> None:
     takes = np.array(["a", "a"])
-    assert drawn(takes).macro_f1(takes, np.array([0, 1]), np.array([0, 1]), 2) is None
+    assert drawn(takes).macro_f1(takes, np.array([0, 1]), np.array([0, 0]), 2) is None
     two = drawn(np.array(["a", "b"]))
     assert two.share(np.empty(0, dtype=str), np.empty(0, dtype=bool)) is None
+
+
+def test_what_has_always_gone_well_may_still_go_wrong() -> None:
+    takes = np.repeat([f"{i}" for i in range(12)], 2)
+    low, high = drawn(takes).share(takes, np.ones(24, dtype=bool)) or (0, 0)
+    assert high == 1
+    assert beta(12, 1).cdf(low) == pytest.approx(0.025)  # of 12 in 12
+    none = drawn(takes).share(takes, np.zeros(24, dtype=bool))
+    assert none == pytest.approx((0, 1 - low))
+    y = np.arange(24) % 3
+    assert drawn(takes).macro_f1(takes, y, y, 3) is None
 
 
 def test_a_thousand_resamples() -> None:

@@ -6,15 +6,24 @@ from dataclasses import replace
 import numpy as np
 
 from tests.footage import LABELS, SPEC, burst, clip, windows
-from yololstm import evaluation, model_card, models
+from yololstm import evaluation, model_card, models, robustness
 from yololstm.clips import Clip, Span
 from yololstm.evaluation import Decision, Evaluation
 from yololstm.events import Rule
 from yololstm.inference import Checkpoint
 from yololstm.model_card import Origin
+from yololstm.robustness import Row
 from yololstm.scaling import BodyScaling
 
 RULE = Rule({"theft": 0.5, "assault": 0.75}, min_s=2.5)
+ROBUSTNESS = [
+    Row("noise", 0, 0.9, 0.8, 0.7, 54),
+    Row("noise", 0.05, 0.8, 0.75, 0.65, 54),
+    Row("fps", 0, 0.9, 0.8, 0.7, 54),
+    Row("fps", 2, None, None, 0.25, 0),
+    Row("size", 0, 0.9, 0.8, 0.7, 54),
+    Row("size", 0.25, 0.7, 0.6, 0.5, 27),
+]
 SHOP = Origin(kind="aihub", split="store", synthetic=False)
 
 
@@ -29,13 +38,22 @@ def measured(normal_seconds: int = 60) -> tuple[Evaluation, list[Clip]]:
     logits = np.log(np.maximum(probability, 1e-6))
     rng = np.random.default_rng(0)
     train = [replace(c, split="train", clip_id=f"x{c.clip_id}") for c in test]
-    return evaluation.evaluate(made, logits, test, {}, decision, rng), [*train, *test]
+    result = evaluation.evaluate(made, logits, test, {}, decision, rng)
+    alone = {"mean": 0.5, "std": 0.125, "values": [0.375, 0.625]}
+    levels = ("window", "clip")
+    seeds = {level: {"accuracy": alone, "macro_f1": alone} for level in levels}
+    return (
+        result.joined("seeds", seeds).joined("robustness", {}, robustness.table(ROBUSTNESS)),
+        [*train, *test],
+    )
 
 
-def card(origin: Origin = SHOP, normal_seconds: int = 60) -> str:
+def card(origin: Origin = SHOP, normal_seconds: int = 60, members: int = 2) -> str:
     result, clips = measured(normal_seconds)
-    state = dict(models.build("bilstm", len(LABELS)).state_dict())
-    trained = Checkpoint("bilstm", {}, state, BodyScaling(), SPEC, LABELS, 1.25, RULE)
+    states = (dict(models.build("bilstm", len(LABELS)).state_dict()),) * members
+    trained = Checkpoint(
+        "bilstm", {}, states, BodyScaling(), SPEC, LABELS, temperature=1.25, rule=RULE
+    )
     return model_card.write(trained, result, clips, origin, asked_rate=2.0)
 
 
@@ -58,6 +76,28 @@ def test_it_has_the_figures_of_the_metrics() -> None:
     assert "for 2 false alarms an hour" in text
     assert rows(text, "Data")[2][:3] == ["train", "3", "3"]
     assert ["clip", "normal", "theft", "1 of 1"] in rows(text, "Known confusions")
+
+
+def test_it_says_how_seeds_differ() -> None:
+    (_, _, window, _), (result, _) = rows(card(), "Over seeds"), measured()
+    together = f"{result.metrics['window']['accuracy']:.3f}"
+    assert window[:3] == ["window", "0.500 ± 0.125", together]
+    alone = card(members=1)
+    assert rows(alone, "Over seeds") == []
+    assert "A single model" in alone
+
+
+def test_it_says_what_worse_landmarks_cost() -> None:
+    assert rows(card(), "Where landmarks are worse")[2:] == [
+        ["as they are", "0.800", "0.700", "100%"],
+        ["joints off by 5% of the torso", "0.750", "0.650", "100%"],
+        ["2 frames a second", "-", "0.250", "0%"],
+        ["persons 0.25 times as large", "0.600", "0.500", "50%"],
+    ]
+
+
+def test_it_has_words_for_every_disturbance() -> None:
+    assert list(model_card._DISTURBED) == list(robustness._DISTURBANCES)
 
 
 def test_every_table_is_a_table() -> None:

@@ -76,6 +76,19 @@ def test_both_ways_a_mirror_image_is_the_same(centre: float) -> None:
     assert not torch.allclose(model(x, valid), model(*mirrored), atol=1e-3)
 
 
+def test_ensemble_says_the_mean_of_its_members() -> None:
+    members = [models.build(name, 4).eval() for name in NAMES]
+    x, valid = inputs(5)
+    said = torch.stack([member(x, valid) for member in members])
+    torch.testing.assert_close(models.Ensemble(members)(x, valid), said.mean(0))
+    assert torch.equal(models.Ensemble(members[:1])(x, valid), said[0])
+
+
+def test_ensemble_of_nobody_is_refused() -> None:
+    with pytest.raises(ValueError, match="no members"):
+        models.Ensemble([])
+
+
 def test_stacked_lstm_is_the_old_one() -> None:
     model = models.build("stacked_lstm", 4)
     layers = [m for m in model.modules() if isinstance(m, nn.LSTM)]

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 from tests.imports import ROOT
 from yololstm import params
+from yololstm.augmentation import Augmentation
 from yololstm.errors import ParamsError
 
 
@@ -36,6 +39,12 @@ def test_the_repository_s_own_params_are_valid() -> None:
         ("segment.length", "24", r"segment\.length: .*valid integer, not '24'"),
         ("segment.length", 1, r"segment\.length: .*greater than or equal to 2, not 1"),
         ("train.model", "gru", r"train\.model: .*'bilstm'.* not 'gru'"),
+        ("train.augment", ["mirror", "flip"], r"augment\.1: .*'mirror', 'rotate'.* not 'flip'"),
+        ("train.augment", True, r"train\.augment: .*valid list, not True"),
+        ("train.seeds", [], r"train\.seeds: .*at least 1"),
+        ("train.seeds", [1, 2, 1], r"train\.seeds: something stands twice in \[1, 2, 1\]"),
+        ("train.seed", 0, r"train\.seed: unknown key\. The nearest is seeds"),
+        ("train.precision", "float16", r"train\.precision: .*'bfloat16', not 'float16'"),
         ("train.class_weights", "yes please", r"train\.class_weights: .*boolean"),
         ("data.kind", None, r"data\.kind"),
         ("labels", ["theft"], r"labels: .*at least 2"),
@@ -48,6 +57,11 @@ def test_the_repository_s_own_params_are_valid() -> None:
 def test_what_is_wrong_is_named(tmp_path: Path, key: str, value: object, message: str) -> None:
     with pytest.raises(ParamsError, match=message):
         params.load(changed(tmp_path, key, value))
+
+
+def test_augmentations_have_one_name_each() -> None:
+    known = get_args(get_args(params.Train.model_fields["augment"].annotation)[0])
+    assert known == tuple(field.name for field in fields(Augmentation))
 
 
 def test_absent_key_is_named(tmp_path: Path) -> None:

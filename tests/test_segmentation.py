@@ -258,6 +258,20 @@ def test_everything_is_accounted_for() -> None:
     assert "no window of normal in test" in warnings
 
 
+def test_windows_without_a_label_stay_where_they_are_not_learnt_from() -> None:
+    """So that thresholds are chosen, and events told, on all that a camera would see."""
+    times = np.arange(32) / 3
+    halves = [Span(0, 5, "theft")]
+    seen = landmarks({1: still(times)})
+    clips = [(clip(f"{s}-CA", "theft", s, halves), seen) for s in ("train", "val", "test")]
+    result = segment_all(clips, SPEC, LABELS, 0.9)
+    unnamed = {split: int((w.y < 0).sum()) for split, w in result.windows.items()}
+    assert unnamed["train"] == 0
+    assert unnamed["val"] == unnamed["test"] > 0
+    assert len(result.windows["val"]) == len(result.windows["train"]) + unnamed["val"]
+    assert sum(result.report()["windows"]["val"].values()) == len(result.windows["train"])
+
+
 @pytest.mark.parametrize(
     ("splits", "said"),
     [

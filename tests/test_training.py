@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import f1_score
+from torch import Tensor
+from torch.nn import functional as F
 
 from tests.people import LABELS, ROOT, acting, clip, landmarks
 from yololstm import models, params, scaling, training
+from yololstm.augmentation import flipped
 from yololstm.datasets import reader
 from yololstm.errors import ParamsError
 from yololstm.inference import Classifier
@@ -28,7 +31,8 @@ SETTINGS = Settings(
     weight_decay=0.01,
     label_smoothing=0.1,
     class_weights=True,
-    augment=True,
+    augment=("mirror", "rotate", "scale", "jitter"),
+    precision="auto",
     seed=0,
 )
 
@@ -125,6 +129,45 @@ def test_resumed_run_ends_as_if_it_had_not_stopped(data: dict[str, Windows], aft
     assert equal(resumed.state, whole.state)
 
 
+def validated(data: dict[str, Windows], **changes: object) -> tuple[float, Tensor, Tensor]:
+    """The loss on val that training told of its only epoch; the model's logits of val and of its
+    mirror images."""
+    model = small_model()
+    settings = replace(SETTINGS, epochs=1, **changes)
+    result = train(model, data["train"], data["val"], settings, centre=0)
+    model.load_state_dict(result.state)
+    x, valid = (torch.from_numpy(a) for a in (data["val"].x, data["val"].valid))
+    everyone = torch.ones(len(x), dtype=torch.bool)
+    with torch.no_grad():
+        model.eval()
+        as_seen, images = model(x, valid), model(*flipped(x, valid, everyone, 0))
+    assert result.best.val_loss is not None
+    return result.best.val_loss, as_seen, images
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_val_is_asked_in_full_precision_and_as_it_will_be_in_use(
+    data: dict[str, Windows], precision: str
+) -> None:
+    y = torch.from_numpy(data["val"].y)
+    told, as_seen, images = validated(data, precision=precision)
+    both = float(F.cross_entropy((as_seen + images) / 2, y))
+    assert told == pytest.approx(both, abs=2e-6)
+    told, as_seen, _ = validated(data, precision=precision, augment=("rotate", "jitter"))
+    assert told == pytest.approx(float(F.cross_entropy(as_seen, y)), abs=2e-6)
+
+
+def test_precision_is_what_is_asked_for(data: dict[str, Windows]) -> None:
+    losses = {}
+    for precision in ("float32", "bfloat16", "auto"):
+        settings = replace(SETTINGS, epochs=1, precision=precision)
+        result = train(small_model(), data["train"], data["val"], settings, centre=0)
+        losses[precision] = result.best.train_loss
+    assert losses["bfloat16"] != losses["float32"]
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.01)
+    assert losses["auto"] in (losses["float32"], losses["bfloat16"])
+
+
 def test_without_val_the_last_of_all_epochs_is_kept(data: dict[str, Windows]) -> None:
     model = small_model()
     settings = replace(SETTINGS, patience=1)
@@ -206,9 +249,10 @@ def test_real_shoppers_are_told_apart(real_data: Path, tmp_path: Path) -> None:
     windows = segment_all(seen, settings.segment.spec(), labels, settings.segment.min_share).windows
     fitted = scaling.fit(settings.segment.scaling, windows["train"].x, windows["train"].valid)
     scaled = {k: replace(w, x=fitted.transform(w.x, w.valid)) for k, w in windows.items()}
-    torch.manual_seed(settings.train.seed)
+    torch.manual_seed(0)
     model = models.build(settings.train.model, 3)
-    fit = Settings(**settings.train.model_dump(exclude={"model", "dropout", "device"}))
+    options = settings.train.model_dump(exclude={"model", "dropout", "device", "seeds"})
+    fit = Settings(**options, seed=0)
     model.load_state_dict(train(model, scaled["train"], scaled["val"], fit, fitted.centre).state)
     test = scaled["test"]
     watcher = Classifier(model, fitted, test.spec, labels)

@@ -6,7 +6,9 @@ motion. ``centre`` is the scaling's; absent joints lie there and stay there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -16,27 +18,34 @@ from yololstm.skeleton import FLIP, HIPS, SHOULDERS
 
 @dataclass(frozen=True)
 class Augmentation:
-    flip: float = 0.5
+    mirror: float = 0.5
     """Probability of a mirror image."""
-    rotation: float = 0.15
+    rotate: float = 0.15
     """Standard deviation, radians."""
     scale: float = 0.1
     """Standard deviation of the logarithm of each axis."""
     jitter: float = 0.02
     """Standard deviation of each coordinate, in torso lengths."""
 
+    @classmethod
+    def of(cls, names: Iterable[str]) -> Self:
+        """What is named at its default, the rest off. Raises KeyError."""
+        full = asdict(cls())
+        return cls(**{**dict.fromkeys(full, 0.0), **{name: full[name] for name in names}})
+
     def __call__(
         self, x: Tensor, valid: Tensor, centre: float, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Leaves its arguments as they are. generator: on the device of x."""
+        """Leaves its arguments as they are. generator: on the device of x. As many numbers are
+        drawn for what is off, so that the rest is what it was."""
 
         def normal(*shape: int) -> Tensor:
             return torch.randn(*shape, generator=generator, device=x.device)
 
         n = len(x)
-        which = torch.rand(n, generator=generator, device=x.device) < self.flip
+        which = torch.rand(n, generator=generator, device=x.device) < self.mirror
         x, valid = flipped(x, valid, which, centre)
-        x = turned(x, self.rotation * normal(n), centre)
+        x = turned(x, self.rotate * normal(n), centre)
         x = resized(x, torch.exp(self.scale * normal(n, 2)), centre)
         return shaken(x, valid, self.jitter * normal(*x.shape)), valid
 
@@ -45,10 +54,10 @@ def flipped(x: Tensor, valid: Tensor, which: Tensor, centre: float) -> tuple[Ten
     """Mirror the windows in ``which`` (B,) from left to right; left joints become right ones."""
     swap = torch.from_numpy(FLIP).to(x.device)
     sign = torch.tensor([-1.0, 1.0], device=x.device)
-    mirrored = ((_points(x) - centre)[:, :, swap] * sign + centre).flatten(2)
+    mirrored = ((_points(x) - centre).index_select(2, swap) * sign + centre).flatten(2)
     return (
         torch.where(which[:, None, None], mirrored, x),
-        torch.where(which[:, None, None], valid[:, :, swap], valid),
+        torch.where(which[:, None, None], valid.index_select(2, swap), valid),
     )
 
 

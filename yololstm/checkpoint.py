@@ -25,7 +25,7 @@ from yololstm.windows import WindowSpec
 
 __all__ = ["Checkpoint", "ResumeFile", "load", "save"]
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 # One key only: safetensors writes several in an order that changes from run to run.
 _KEY: Final = "yololstm"
 
@@ -40,21 +40,25 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "spec": asdict(checkpoint.spec),
         "joints": JOINTS,
         "labels": checkpoint.labels,
+        "members": len(checkpoint.members),
+        "mirrored": checkpoint.mirrored,
         "temperature": checkpoint.temperature,
         "rule": asdict(checkpoint.rule),
     }
-    _write(path, checkpoint.state, metadata)
+    members = enumerate(checkpoint.members)
+    tensors = {f"{i}.{name}": value for i, state in members for name, value in state.items()}
+    _write(path, tensors, metadata)
 
 
 def load(path: Path) -> Checkpoint:
     """Raises CheckpointError where it is damaged, of another format, or does not fit together."""
-    state, metadata = _read(path)
+    tensors, metadata = _read(path)
     if (found := metadata.get("format")) != FORMAT:
         raise _other(path, f"format {found}; this program reads format {FORMAT}")
     if tuple(metadata.get("joints", ())) != JOINTS:
         raise _other(path, "trained on other joints, or on ours in another order")
     try:
-        checkpoint = _parse(metadata, state)
+        checkpoint = _parse(metadata, tensors)
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path, f"its metadata cannot be read ({error!r})") from error
     try:
@@ -65,17 +69,23 @@ def load(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def _parse(metadata: Mapping[str, Any], state: dict[str, Tensor]) -> Checkpoint:
+def _parse(metadata: Mapping[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
     return Checkpoint(
         model=str(metadata["model"]),
         args=dict(metadata["args"]),
-        state=state,
+        members=tuple(_member(tensors, i) for i in range(metadata["members"])),
         scaling=scaling.from_dict(metadata["scaling"]),
         spec=WindowSpec(**metadata["spec"]),
         labels=tuple(metadata["labels"]),
+        mirrored=bool(metadata["mirrored"]),
         temperature=float(metadata["temperature"]),
         rule=Rule(**metadata["rule"]),
     )
+
+
+def _member(tensors: dict[str, Tensor], number: int) -> dict[str, Tensor]:
+    start = f"{number}."
+    return {key.removeprefix(start): t for key, t in tensors.items() if key.startswith(start)}
 
 
 class ResumeFile:

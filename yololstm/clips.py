@@ -46,7 +46,7 @@ class Clip:
 
     path: POSIX, relative to the data root; a file in a zip is named as if the zip were a folder,
     ``TS_12.zip/a.mp4``, and rows of a CSV by an RFC 7111 fragment, ``walk.csv#row=2-89`` (row 1 is
-    the header). n_frames comes from the header of the file.
+    the header). n_frames is counted from the file's packets.
     store, camera, actors: as the data set names them, empty where it does not.
     split: in the index where the data set puts the clip; storage.read_clips has the one in use.
     annotation: the file that labels the clip, relative to the root; empty where there is none.

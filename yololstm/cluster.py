@@ -11,12 +11,12 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from typing import Any, Final, TextIO, TypeVar
 
 import dask
-from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
+from distributed import Client, Future, KilledWorker, LocalCluster, as_completed, get_worker
 from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
 
@@ -42,7 +42,9 @@ _SETTINGS: Final = {
 }
 _JOIN_S: Final = 60
 _RESTART_S: Final = 10
+_REPORTS: Final = "reports"
 _timeout_s: ContextVar[float] = ContextVar("_timeout_s", default=0.0)
+_on_report: ContextVar[Callable[[int], None]] = ContextVar("_on_report", default=lambda _: None)
 
 
 @dataclass(frozen=True)
@@ -68,24 +70,31 @@ def usual_scheduler() -> str:
 
 
 def spread(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: Workers = Workers()
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: Workers = Workers(),
+    on_report: Callable[[int], None] = lambda _: None,
 ) -> Iterator[tuple[Item, Result | YololstmError]]:
     """Call ``function`` on every item and yield (item, outcome) in order of completion.
 
     Errors of ours come back as outcomes, so that one bad item does not stop the others; any other
     exception is a bug and is raised here. An item over which a worker dies or hangs is given to
     another, and its outcome is a WorkerError if that does likewise. Raises WorkerError where the
-    scheduler cannot be reached.
+    scheduler cannot be reached. on_report is told, from any thread, all that the function says
+    through ``report``.
     """
     number = min(workers.number or len(os.sched_getaffinity(0)), len(items))
     if not items:
         return
     if number <= 1 and workers.timeout_s is None and not workers.scheduler:
         for item in items:
-            yield item, _outcome(function, 0.0, item)
+            context = copy_context()
+            context.run(_on_report.set, on_report)
+            yield item, context.run(_outcome, function, 0.0, item)
         return
     work = functools.partial(_outcome, function, workers.timeout_s or 0.0)
     with _client(number, workers.scheduler) as client:
+        client.subscribe_topic(_REPORTS, lambda event: on_report(event[1]))
         remark(f"dashboard: {client.dashboard_link}")
         try:
             yield from _completed(client, work, items, workers)
@@ -95,6 +104,14 @@ def spread(
                 "the connection to it is lost",
                 "What is done is kept: start it again, and run this again",
             ) from error
+
+
+def report(n: int) -> None:
+    """For a function to say that so many units of its item are newly done."""
+    try:
+        get_worker().log_event(_REPORTS, n)
+    except ValueError:
+        _on_report.get()(n)
 
 
 def still_at_work() -> None:

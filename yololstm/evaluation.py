@@ -6,8 +6,8 @@ Labels are indices 0..C-1; -1 as a prediction stands for "none of them".
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,11 @@ from yololstm.calibration import BINS, Bin, ece, nll, reliability, softmax
 from yololstm.clips import NORMAL, Clip
 from yololstm.errors import EmptyError
 from yololstm.events import Rule
+from yololstm.inference import Checkpoint, Classifier
 from yololstm.intervals import Bootstrap, Interval, poisson_rate
 from yololstm.operating import Sweep, curve, measure, sweep
 from yololstm.scoring import Casts, Footage, score
+from yololstm.variation import over_runs
 from yololstm.windows import Windows
 
 Labels = NDArray[np.integer]
@@ -46,6 +48,10 @@ class Decision:
     rule: Rule
     clip_share: float
 
+    @classmethod
+    def of(cls, trained: Checkpoint, clip_share: float) -> Self:
+        return cls(trained.labels, trained.temperature, trained.rule, clip_share)
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -56,6 +62,25 @@ class Evaluation:
     """Of each window: what it is (y), what it is taken for (label), and how probable each is."""
     footage: Footage
     """What the events are of."""
+
+    def joined(self, name: str, metrics: Mapping[str, Any], plot: Table | None = None) -> Self:
+        """This, and more of that name."""
+        plots = {**self.plots, name: plot} if plot else self.plots
+        return replace(self, metrics={**self.metrics, name: metrics}, plots=plots)
+
+
+class Named(NamedTuple):
+    """What windows or clips are, and what they are taken for."""
+
+    take: NDArray[np.str_]
+    """(N,)"""
+    y: Labels
+    """(N,)"""
+    named: Labels
+    """(N,)"""
+
+    def scores(self, labels: Sequence[str]) -> dict[str, Any]:
+        return scores(self.y, self.named, labels)
 
 
 def evaluate(
@@ -69,70 +94,113 @@ def evaluate(
     """test: windows with their (N, C) logits; clips: those of the test split; casts: who does what
     in them; rng: for the intervals.
 
-    Windows are scored where they have a label; a clip is named by all of its windows. A clip
-    without windows counts as what name_clip makes of it; clips of other labels are counted, and no
-    more. Raises EmptyError where no clip or no window is left.
+    Raises EmptyError where no clip or no window is of our labels.
     """
-    labels = decision.labels
-    known = [clip for clip in clips if clip.label in labels]
-    scored = test.y >= 0
-    if not known or not scored.any():
+    labels, scored = decision.labels, test.y >= 0
+    probability = softmax(logits, decision.temperature)
+    windows = name_windows(test.take, test.y, probability)
+    whole = name_clips(clips, test.clip, probability, decision)
+    if not len(whole.y) or not len(windows.y):
         raise EmptyError(
             "evaluate",
-            f"{len(known)} test clips and {scored.sum()} test windows of {', '.join(labels)}",
+            f"{len(whole.y)} test clips and {len(windows.y)} test windows of {', '.join(labels)}",
             "See the reports of index and segment",
         )
-    probability = softmax(logits, decision.temperature)
-    by_clip = _by_clip(test.clip, probability)
-    parts = [by_clip.get(clip.clip_id, probability[:0]) for clip in known]
-    clip_y = np.array([labels.index(clip.label) for clip in known])
-    clip_named = np.array([name_clip(part, labels, decision.clip_share) for part in parts])
-    y, named = test.y[scored], probability[scored].argmax(axis=1)
     footage = Footage.of(clips, test, probability, labels, casts)
     swept = sweep(footage, decision.rule)
-    clip_take = np.array([clip.take for clip in known])
     takes = np.array([clip.take for clip in clips])
     drawn = Bootstrap.of(np.concatenate([takes, test.take]), rng)
     return Evaluation(
         metrics={
-            "window": _scored(test.take[scored], y, named, labels, drawn),
-            "clip": _scored(clip_take, clip_y, clip_named, labels, drawn),
+            "window": _scored(windows, labels, drawn),
+            "clip": _scored(whole, labels, drawn),
             "event": _events(footage, swept, decision.rule, drawn),
-            "calibration": _calibration(logits[scored], y, decision.temperature),
-            "windows": len(y),
-            "windows_without_label": len(test) - len(y),
-            "clips": len(known),
-            "takes": len(set(clip_take.tolist())),
-            "clips_without_windows": sum(not len(part) for part in parts),
-            "clips_of_other_labels": len(clips) - len(known),
+            "calibration": _calibration(logits[scored], windows.y, decision.temperature),
+            "windows": len(windows.y),
+            "windows_without_label": len(test) - len(windows.y),
+            "clips": len(whole.y),
+            "takes": len(np.unique(whole.take)),
+            "clips_without_windows": _without_windows(clips, test, labels),
+            "clips_of_other_labels": len(clips) - len(whole.y),
         },
         plots={
-            "confusion": _confusion(clip_y, clip_named, labels),
-            "confusion_windows": _confusion(y, named, labels),
-            "pr": Table(
-                ("label", "precision", "recall", "threshold"),
-                list(pr_curves(y, probability[scored], labels)),
-            ),
-            "roc": Table(
-                ("label", "fpr", "tpr", "threshold"),
-                list(roc_curves(y, probability[scored], labels)),
-            ),
-            "reliability": _reliability(logits[scored], y, decision.temperature),
-            "alarms": Table(
-                ("label", "false_alarms_per_hour", "recall", "threshold"),
-                [(label, *_rounded(row)) for label, *row in curve(footage, swept)],
-            ),
+            "confusion": _confusion(whole.y, whole.named, labels),
+            "confusion_windows": _confusion(windows.y, windows.named, labels),
+            **_curves(windows.y, probability[scored], labels),
+            "reliability": _reliability(logits[scored], windows.y, decision.temperature),
+            "alarms": _alarms(footage, swept),
         },
         predictions=_predictions(test, probability, labels),
         footage=footage,
     )
 
 
-def _scored(
-    take: NDArray[np.str_], y: Labels, named: Labels, labels: Sequence[str], drawn: Bootstrap
+def name_windows(take: NDArray[np.str_], y: Labels, probability: Probability) -> Named:
+    """Those that have a label (y not -1), by their (N, C) probabilities."""
+    scored = y >= 0
+    return Named(take[scored], y[scored], probability[scored].argmax(axis=1))
+
+
+def name_clips(
+    clips: Sequence[Clip], clip: NDArray[np.str_], probability: Probability, decision: Decision
+) -> Named:
+    """Those of our labels, by all of their windows; see name_clip.
+
+    clip, probability: (N,), (N, C) of windows, of any of the clips.
+    """
+    labels = decision.labels
+    known = [c for c in clips if c.label in labels]
+    parts = _by_clip(clip, probability)
+    named = (
+        name_clip(parts.get(c.clip_id, probability[:0]), labels, decision.clip_share) for c in known
+    )
+    return Named(
+        take=np.array([c.take for c in known], dtype=np.str_),
+        y=np.array([labels.index(c.label) for c in known], dtype=np.int64),
+        named=np.fromiter(named, dtype=np.int64, count=len(known)),
+    )
+
+
+def over_seeds(
+    trained: Checkpoint, test: Windows, clips: Sequence[Clip], decision: Decision
 ) -> dict[str, Any]:
-    interval = drawn.macro_f1(take, y, named, len(labels))
-    return {**scores(y, named, labels), "macro_f1_95": _told(interval)}
+    """over_runs of the accuracy and macro_f1, by window and by clip, of each member alone.
+
+    The temperature is that of all together.
+    """
+    runs = []
+    for member in trained.members:
+        alone = Classifier.from_checkpoint(replace(trained, members=(member,)))
+        probability = softmax(alone.logits(test.x, test.valid), decision.temperature)
+        levels = {
+            "window": name_windows(test.take, test.y, probability),
+            "clip": name_clips(clips, test.clip, probability, decision),
+        }
+        told = {level: named.scores(decision.labels) for level, named in levels.items()}
+        runs.append({x: {k: told[x][k] for k in ("accuracy", "macro_f1")} for x in told})
+    return over_runs(runs)
+
+
+def _scored(named: Named, labels: Sequence[str], drawn: Bootstrap) -> dict[str, Any]:
+    interval = drawn.macro_f1(*named, len(labels))
+    return {**named.scores(labels), "macro_f1_95": _told(interval)}
+
+
+def _without_windows(clips: Sequence[Clip], test: Windows, labels: Sequence[str]) -> int:
+    return len({clip.clip_id for clip in clips if clip.label in labels} - set(test.clip.tolist()))
+
+
+def _curves(y: Labels, probability: Probability, labels: Sequence[str]) -> dict[str, Table]:
+    pr, roc = pr_curves(y, probability, labels), roc_curves(y, probability, labels)
+    return {
+        "pr": Table(("label", "precision", "recall", "threshold"), list(pr)),
+        "roc": Table(("label", "fpr", "tpr", "threshold"), list(roc)),
+    }
+
+
+def _alarms(footage: Footage, swept: Sweep) -> Table:
+    header = ("label", "false_alarms_per_hour", "recall", "threshold")
+    return Table(header, [(label, *_rounded(row)) for label, *row in curve(footage, swept)])
 
 
 def _calibration(
@@ -219,27 +287,6 @@ def name_clip(
     score[normal] = -1
     best = int(score.argmax())
     return best if score[best] >= min_probability else normal
-
-
-def over_runs(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What several runs, such as folds, have in common: of every number its mean, its standard
-    deviation (n - 1; 0 for a single run) and its values, in the shape of one run's metrics.
-
-    Numbers that are not in every run are left out. Raises EmptyError without any run.
-    """
-    if not runs:
-        raise EmptyError("metrics", "no metrics to gather", "Run the stages that make them")
-    shared: dict[str, Any] = {}
-    for name in runs[0]:
-        values = [run.get(name) for run in runs]
-        mappings = [v for v in values if isinstance(v, Mapping)]
-        if len(mappings) == len(runs):
-            shared[name] = over_runs(mappings)
-        numbers = [v for v in values if isinstance(v, int | float)]
-        if len(numbers) == len(runs):
-            deviation = float(np.std(numbers, ddof=1)) if len(numbers) > 1 else 0.0
-            shared[name] = {"mean": float(np.mean(numbers)), "std": deviation, "values": numbers}
-    return shared
 
 
 def pr_curves(

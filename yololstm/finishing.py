@@ -51,8 +51,13 @@ def _warnings(
             "no windows in val: all epochs were trained, and the last is kept; temperature 1, and"
             f" every threshold {FALLBACK:g}"
         ]
-    told = []
-    if len(np.unique(val.y[val.y >= 0])) < 2:
+    told, labels = [], np.unique(val.y[val.y >= 0])
+    if not len(labels):
+        told.append(
+            "no window in val has a label: all epochs were trained, and the last is kept;"
+            " temperature 1"
+        )
+    elif len(labels) < 2:
         told.append("fewer than two labels in val: temperature 1")
     elif not 1.01 * TEMPERATURES[0] < temperature < 0.99 * TEMPERATURES[1]:
         told.append(f"temperature {temperature:.2g} is at its bound: val is too small to tell it")

@@ -27,19 +27,26 @@ class Checkpoint:
     """Its name in models.MODELS."""
     args: dict[str, Any]
     """Of its constructor, beside the number of labels."""
-    state: dict[str, Tensor]
+    members: tuple[dict[str, Tensor], ...]
+    """The weights of each; their logits are averaged."""
     scaling: Scaling
     spec: WindowSpec
     labels: tuple[str, ...]
+    mirrored: bool = False
+    """It was taught mirror images, and so is asked for both."""
     temperature: float = 1.0
     """What logits are divided by, so that a probability of 0.8 is right in 8 of 10 cases."""
     rule: Rule = field(default_factory=Rule)
     """How its probabilities become events; the thresholds are of these weights and no others."""
 
     def network(self) -> nn.Module:
-        """Raises KeyError, TypeError or RuntimeError where name, args and state do not agree."""
+        """Raises KeyError, TypeError, ValueError or RuntimeError where name, args and members do
+        not agree."""
+        return models.Ensemble(self._network(state) for state in self.members)
+
+    def _network(self, state: dict[str, Tensor]) -> nn.Module:
         network = models.build(self.model, len(self.labels), **self.args)
-        network.load_state_dict(self.state)
+        network.load_state_dict(state)
         return network
 
 
@@ -68,12 +75,14 @@ class Classifier:
         temperature: float = 1.0,
         rule: Rule | None = None,
         device: torch.device | str = "cpu",
+        mirrored: bool = False,
     ) -> None:
         self.labels = labels
         self.spec = spec
         self.scaling = scaling
         self.rule = rule or Rule()
         self._temperature = temperature
+        self._mirrored = mirrored
         self._device = torch.device(device)
         self._model = model.to(self._device).eval()
 
@@ -87,6 +96,7 @@ class Classifier:
             checkpoint.temperature,
             checkpoint.rule,
             device,
+            checkpoint.mirrored,
         )
 
     def classify(self, landmarks: Landmarks) -> Predictions:
@@ -105,12 +115,21 @@ class Classifier:
     def logits(
         self, x: NDArray[np.float32], valid: NDArray[np.bool_], batch: int = 1024
     ) -> NDArray[np.float32]:
-        """The same before temperature and softmax."""
+        """The same before temperature and softmax: the mean over members, and over both mirror
+        images where they were taught them."""
         if not len(x):
             return np.empty((0, len(self.labels)), dtype=np.float32)
         parts = [
-            self._model(*(torch.from_numpy(a[i : i + batch]).to(self._device) for a in (x, valid)))
+            self._forward(
+                *(torch.from_numpy(a[i : i + batch]).to(self._device) for a in (x, valid))
+            )
             for i in range(0, len(x), batch)
         ]
         logits: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
+        return logits
+
+    def _forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        if self._mirrored:
+            return models.both_ways(self._model, x, valid, self.scaling.centre)
+        logits: Tensor = self._model(x, valid)
         return logits

@@ -45,7 +45,10 @@ class Bootstrap:
     def macro_f1(
         self, takes: NDArray[np.str_], y: Labels, named: Labels, n_labels: int
     ) -> Interval | None:
-        """takes, y, named: (N,). named is -1 where it is none of them. None with a single take."""
+        """takes, y, named: (N,). named is -1 where it is none of them. None with a single take, and
+        where nothing is wrong: no resample would know better."""
+        if (y == named).all():
+            return None
         pairs = np.zeros((len(self._takes), n_labels, n_labels + 1))
         np.add.at(pairs, (self._places(takes), y, named), 1)
         counts = np.tensordot(self._draws, pairs, axes=1)
@@ -56,11 +59,20 @@ class Bootstrap:
 
     def share(self, takes: NDArray[np.str_], hits: NDArray[np.bool_]) -> Interval | None:
         """Of the mean of ``hits`` (N,). Resamples without any of them are left out. None with a
-        single take, or without any."""
+        single take, or without any.
+
+        Where all are hits, or none, resamples would know no better; then what as many takes allow
+        that are alike. Source: Clopper & Pearson, Biometrika 26, 1934.
+        """
+        if not len(hits):
+            return None
         place, n = self._places(takes), len(self._takes)
+        if n > 1 and hits.all() == hits.any():
+            surely = float(_TAILS[0] ** (1 / len(np.unique(place))))
+            return Interval(surely, 1.0) if hits.all() else Interval(0.0, 1 - surely)
         count = self._draws @ np.bincount(place, minlength=n)
         caught = self._draws @ np.bincount(place, hits, minlength=n)
-        return self._interval(caught[count > 0] / count[count > 0]) if count.any() else None
+        return self._interval(caught[count > 0] / count[count > 0])
 
     def _places(self, takes: NDArray[np.str_]) -> NDArray[np.intp]:
         return np.searchsorted(self._takes, takes)

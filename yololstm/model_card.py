@@ -28,6 +28,14 @@ _EVENT_COLUMNS: Final = (
     "false an hour",
 )
 
+_DISTURBED: Final = {
+    "noise": "joints off by {:.0%} of the torso",
+    "dropped_joints": "{:.0%} of the joints absent",
+    "dropped_frames": "{:.0%} of the frames absent",
+    "fps": "{:g} frames a second",
+    "size": "persons {:g} times as large",
+}
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -53,10 +61,12 @@ def write(
         _heading(trained, origin),
         _data(clips, trained.labels, origin),
         _numbers(result.metrics, trained.labels),
+        _seeds(result.metrics, len(trained.members)),
         _events(result.metrics["event"], trained.labels),
         _operating_point(trained, asked_rate),
         _calibration(result.metrics["calibration"]),
         _confusions(result),
+        _robustness(result.plots["robustness"].rows),
         _limits(result.metrics, origin),
     ]
     return "\n".join(line for part in parts for line in (*part, ""))
@@ -77,7 +87,9 @@ def _heading(trained: Checkpoint, origin: Origin) -> Iterator[str]:
         f"`{trained.model}` names what a person does ({', '.join(trained.labels)}) from"
         f" {spec.length / spec.fps:.2f} s of 13 body joints, {spec.length} steps at {spec.fps:g} a"
         f" second, every {spec.hop / spec.fps:.2f} s. Scaling: {trained.scaling.kind}."
-        f" Weights: {sum(t.numel() for t in trained.state.values()):,}."
+        f" Members: {len(trained.members)}, whose answers are averaged"
+        f"{', each over both mirror images' if trained.mirrored else ''}. Weights of each:"
+        f" {sum(t.numel() for t in trained.members[0].values()):,}."
     )
     yield ""
     yield (
@@ -124,6 +136,28 @@ def _numbers(metrics: Mapping[str, Any], labels: Sequence[str]) -> Iterator[str]
             for level in ("window", "clip")
         ),
     )
+
+
+def _seeds(metrics: Mapping[str, Any], members: int) -> Iterator[str]:
+    yield "## Over seeds"
+    yield ""
+    if members < 2:
+        yield "A single model: how much another seed would change is not known."
+        return
+    yield f"Each of the {members} members alone (mean and standard deviation), and all together."
+    yield ""
+    yield from _table(
+        ("", "accuracy alone", "together", "macro F1 alone", "together"),
+        (
+            [level, *_alone(metrics, level, "accuracy"), *_alone(metrics, level, "macro_f1")]
+            for level in ("window", "clip")
+        ),
+    )
+
+
+def _alone(metrics: Mapping[str, Any], level: str, name: str) -> list[str]:
+    told = metrics["seeds"][level][name]
+    return [f"{told['mean']:.3f} ± {told['std']:.3f}", f"{metrics[level][name]:.3f}"]
 
 
 def _events(event: Mapping[str, Any], labels: Sequence[str]) -> Iterator[str]:
@@ -225,6 +259,36 @@ def _confusions(result: Evaluation) -> Iterator[str]:
         yield from _table(("level", "is", "taken for", "how often"), rows)
     else:
         yield "None on test."
+
+
+def _robustness(rows: Sequence[Sequence[Any]]) -> Iterator[str]:
+    as_it_is = {name: row for name, level, *row in rows if level == "0"}
+    first = next(iter(as_it_is.values()))
+    yield "## Where landmarks are worse"
+    yield ""
+    yield (
+        f"{first[-1]} windows of test, their landmarks made worse in one way at a time; nobody is"
+        " lost, and labels stay as they are. Macro F1 of windows is of those that are left; clips"
+        " are named by what they have left."
+    )
+    yield ""
+    yield from _table(
+        ("landmarks", "macro F1, window", "macro F1, clip", "windows left"),
+        [
+            _robust("as they are", first, first),
+            *(
+                _robust(_DISTURBED[name].format(float(level)), row, as_it_is[name])
+                for name, level, *row in rows
+                if level != "0"
+            ),
+        ],
+    )
+
+
+def _robust(what: str, row: Sequence[Any], as_it_is: Sequence[Any]) -> list[str]:
+    *_, window, clip, windows = row
+    share = f"{windows / as_it_is[-1]:.0%}" if as_it_is[-1] else "-"
+    return [what, _number(window, 3), f"{clip:.3f}", share]
 
 
 def _limits(metrics: Mapping[str, Any], origin: Origin) -> Iterator[str]:

@@ -6,7 +6,7 @@ can say, because the checkpoint carries them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 import torch
@@ -115,6 +115,20 @@ def build(name: str, n_labels: int, **args: Any) -> nn.Module:
     return MODELS[name](n_labels, **args)
 
 
+class Ensemble(nn.Module):
+    """The mean logits of models that were taught apart."""
+
+    def __init__(self, members: Iterable[nn.Module]) -> None:
+        """Raises ValueError where there are none."""
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        if not self.members:
+            raise ValueError("no members")
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        return torch.stack([member(x, valid) for member in self.members]).mean(dim=0)
+
+
 def both_ways(model: nn.Module, x: Tensor, valid: Tensor, centre: float) -> Tensor:
     """(B, labels) the mean logits of windows and of their mirror images, which show the same.
     centre: the scaling's."""
@@ -129,8 +143,10 @@ def joints_bones_motion(x: Tensor, valid: Tensor) -> Tensor:
     before. What depends on an absent joint is 0."""
     parent, child = torch.tensor(BONES, device=x.device).T
     joints = x.reshape(*x.shape[:2], N_JOINTS, 2)
-    points = torch.cat([joints, joints[:, :, child] - joints[:, :, parent]], dim=2)
-    known = torch.cat([valid, valid[:, :, child] & valid[:, :, parent]], dim=2)[..., None]
+    bones = joints.index_select(2, child) - joints.index_select(2, parent)
+    ends_known = valid.index_select(2, child) & valid.index_select(2, parent)
+    points = torch.cat([joints, bones], dim=2)
+    known = torch.cat([valid, ends_known], dim=2)[..., None]
     motion = torch.zeros_like(points)
     motion[:, 1:] = (points[:, 1:] - points[:, :-1]) * (known[:, 1:] & known[:, :-1])
     return torch.cat([points * known, motion], dim=2).flatten(2)

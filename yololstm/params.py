@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from yololstm.clips import IGNORED, NORMAL
 from yololstm.errors import ParamsError
@@ -108,9 +108,17 @@ class Train(_Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] | None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     class_weights: bool
-    augment: bool
-    seed: Natural
+    augment: list[Literal["mirror", "rotate", "scale", "jitter"]]
+    precision: Literal["auto", "float32", "bfloat16"]
+    seeds: Annotated[list[Natural], Field(min_length=1)]
     device: Literal["auto", "cpu", "cuda"]
+
+    @field_validator("augment", "seeds")
+    @classmethod
+    def _once_each(cls, values: list[Any]) -> list[Any]:
+        if len(set(values)) != len(values):
+            raise ValueError(f"something stands twice in {values}")
+        return values
 
 
 class Events(_Section):
@@ -123,6 +131,7 @@ class Events(_Section):
 
 class Evaluate(_Section):
     clip_share: Annotated[float, Field(gt=0, le=1)]
+    robustness_clips: Positive
 
 
 class Render(_Section):

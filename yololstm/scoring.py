@@ -187,11 +187,16 @@ def _told(
         "recall_any_label": (
             float(np.isfinite(result.delay_any_s[rows]).mean()) if len(delay) else None
         ),
-        "delay_median_s": float(np.median(caught)) if len(caught) else None,
-        "delay_p90_s": float(np.quantile(caught, 0.9)) if len(caught) else None,
+        "delay_median_s": _milliseconds(np.median(caught)) if len(caught) else None,
+        "delay_p90_s": _milliseconds(np.quantile(caught, 0.9)) if len(caught) else None,
         "false_alarms": false_alarms,
         "false_alarms_per_hour": false_alarms / hours if hours > 0 else None,
     }
+
+
+def _milliseconds(seconds: np.floating) -> float:
+    """No difference between two models should be one of rounding."""
+    return round(float(seconds), 3)
 
 
 def _truths(clip: Clip, labels: Sequence[str], casts: Casts) -> Iterable[Truth]:

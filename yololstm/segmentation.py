@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from yololstm.actors import actors
 from yololstm.clips import IGNORED, NORMAL, SPLITS, Clip, Span
 from yololstm.errors import EmptyError, Problem
-from yololstm.landmarks import Landmarks
-from yololstm.skeleton import N_FEATURES
+from yololstm.landmarks import Category, Landmarks
+from yololstm.skeleton import N_FEATURES, N_JOINTS
 from yololstm.windows import Windows, WindowSpec
 
 #: Times are stored to the microsecond.
@@ -22,6 +22,14 @@ _ROUNDING_S: Final = 2e-6
 #: Spans are stored to a tenth of a millisecond, and many containers' times to a whole one.
 _LATE_S: Final = 1e-3
 _UNKNOWN: Final = "?"
+_REASONS: Final = (
+    "",
+    "label_not_used",
+    "ambiguous",
+    "ignored",
+    "actor_not_found",
+    "too_few_landmarks",
+)
 
 
 @dataclass(frozen=True)
@@ -72,25 +80,28 @@ def segment(
     # What is expressly normal covers nothing that is not.
     ordered = sorted(spans or (), key=lambda span: span.label != NORMAL)
     casts = [(span, actors(landmarks, span)) for span in ordered]
+    names = sorted(
+        {NORMAL, IGNORED, _UNKNOWN, *(span.label for span in ordered)},
+        key=lambda name: (name == NORMAL, name),
+    )
     dropped: Counter[str] = Counter()
     parts = []
-    for track, rows in landmarks.tracks():
-        steady = resample(rows.time_s, rows.xy, spec)
+    for track, rows in _tracks(landmarks):
+        steady = resample(landmarks.time_s[rows], landmarks.xy.take(rows, axis=0), spec)
         steps = _steps(len(steady.time_s), spec)
         if not len(steps):
             dropped["too_short"] += 1
             continue
-        windows = _cut(steady, steps, spec, clip_id, take, track)
-        reason = np.full(len(windows), "")
+        y, reason = np.full(len(steps), -1), np.zeros(len(steps), dtype=np.intp)
         if spans is not None:
-            names = _names(steady.time_s, track, casts)
-            y, reason = _judge(names[steps], labels, min_share)
-            windows = replace(windows, y=y)
-        few = windows.valid.mean(axis=(1, 2)) < spec.min_valid
-        reason = np.where(few, "too_few_landmarks", reason)
-        dropped.update(reason[reason != ""].tolist())
-        kept = ~few if keep_unnamed else np.asarray(reason == "")
-        parts.append(windows[kept])
+            named = _names(steady.time_s, track, casts, names)
+            y, reason = _judge(named, names, steps, labels, min_share)
+        known = _totals(steady.valid.sum(axis=1), steps) / (spec.length * N_JOINTS)
+        few = known < spec.min_valid
+        reason[few] = _REASONS.index("too_few_landmarks")
+        dropped.update(_counted(reason))
+        kept = ~few if keep_unnamed else reason == 0
+        parts.append(_cut(steady, steps[kept], y[kept], spec, clip_id, take, track))
     problems = tuple(_nobody(clip_id, span) for span, cast in casts if span.box and not cast)
     return Segmented(Windows.concatenate(parts, spec), dict(dropped), problems)
 
@@ -103,31 +114,35 @@ def resample(time_s: NDArray[np.float64], xy: NDArray[np.float32], spec: WindowS
     made up: valid is False and xy holds the nearest known value, 0 where there is none.
     """
     grid, before, after = _grid(time_s, spec.fps)
-    known = np.isfinite(xy.sum(axis=-1))
-    row = np.arange(len(xy))[:, None]
-    none = len(xy)  # further than any row: stands for "no such row"
-    last = np.maximum.accumulate(np.where(known, row, -1))[before]
-    following = np.minimum.accumulate(np.where(known, row, none)[::-1])[::-1][after]
-    has_last, has_next = last >= 0, following < none
-    last, following = np.maximum(last, 0), np.minimum(following, none - 1)
+    known = np.isfinite(xy[..., 0] + xy[..., 1])
+    valid = known.take(before, axis=0) & known.take(after, axis=0)
+    values = xy.take(before, axis=0)
+    lost, joint = np.divmod(np.flatnonzero(~valid), N_JOINTS)
 
-    since = grid[:, None] - time_s[last]
-    until = time_s[following] - grid[:, None]
-    gap = since + until
-    valid = has_last & has_next & ((last == following) | (gap <= spec.max_gap_s + _ROUNDING_S))
-    nearer_next = has_next & (~has_last | (until < since))
-    weight = np.where(valid, since / np.maximum(gap, _ROUNDING_S), nearer_next)[..., None]
+    # Steps that lie between two rows; on a row, its values are there already.
+    step = np.flatnonzero(before != after)
+    last, following = before[step], after[step]
+    weight, bridged = _weigh(grid[step] - time_s[last], time_s[following] - grid[step], spec)
+    values[step] = _mixed(xy[last], xy[following], weight[:, None, None])
+    valid[step] &= bridged[:, None]
 
-    values = np.where(known[..., None], xy, 0).astype(np.float64)
-    joint = np.arange(xy.shape[1])
-    mixed = values[last, joint] * (1 - weight) + values[following, joint] * weight
-    return Resampled(grid, mixed.astype(np.float32), valid)
+    # Joints that one of the two rows does not show.
+    if len(lost):
+        last, following = _neighbours(known, before[lost], after[lost], joint)
+        since = np.where(last >= 0, grid[lost] - time_s[last], np.inf)
+        until = np.where(following >= 0, time_s[following] - grid[lost], np.inf)
+        weight, valid[lost, joint] = _weigh(since, until, spec)
+        earlier, later = (
+            np.where(known[row, joint, None], xy[row, joint], 0) for row in (last, following)
+        )
+        values[lost, joint] = _mixed(earlier, later, weight[:, None])
+    return Resampled(grid, values, valid)
 
 
 @dataclass(frozen=True)
 class Segmentation:
     windows: Mapping[str, Windows]
-    """By split, in pixels; those of val may be empty, those of test unnamed (y -1)."""
+    """By split, in pixels; those of val may be empty, those of val and test unnamed (y -1)."""
     labels: Sequence[str]
     clips: Mapping[str, int]
     """Clips with landmarks, by split."""
@@ -155,7 +170,7 @@ class Segmentation:
             for label, count in self._by_label(split).items()
             if not count
         ]
-        return missing if len(self.windows["val"]) else [*missing, "no windows in val"]
+        return missing if sum(self._by_label("val").values()) else [*missing, "no windows in val"]
 
     def check(self) -> list[str]:
         """Raises EmptyError where there is nothing to train, to test on, or to tell apart.
@@ -209,7 +224,7 @@ def segment_all(
                     spans=clip.spans,
                     labels=labels,
                     min_share=min_share,
-                    keep_unnamed=clip.split == "test",
+                    keep_unnamed=clip.split != "train",
                 )
             )
     everything = [part for split in SPLITS for part in parts[split]]
@@ -244,9 +259,41 @@ def _steps(n: int, spec: WindowSpec) -> NDArray[np.intp]:
     return starts[:, None] + np.arange(spec.length)
 
 
+def _neighbours(
+    known: NDArray[np.bool_],
+    before: NDArray[np.intp],
+    after: NDArray[np.intp],
+    joint: NDArray[np.intp],
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(M,) the last row at or before ``before``, and the first at or after ``after``, that shows
+    the joint; -1 where none does. known: (n, 13)."""
+    row, none = np.arange(len(known), dtype=np.int32)[:, None], len(known)
+    last = np.maximum.accumulate(np.where(known, row, -1))[before, joint]
+    following = np.minimum.accumulate(np.where(known, row, none)[::-1])[::-1][after, joint]
+    return last.astype(np.intp), np.where(following < none, following, -1).astype(np.intp)
+
+
+def _weigh(
+    since: NDArray[np.float64], until: NDArray[np.float64], spec: WindowSpec
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The share of the later of two values, and whether what lies between is bridged: if not, the
+    nearer one counts. since, until: seconds, infinite where there is none."""
+    gap = since + until
+    bridged = gap <= spec.max_gap_s + _ROUNDING_S
+    share = np.where(bridged, since, 0) / np.maximum(gap, _ROUNDING_S)
+    return np.where(bridged, share, until < since), bridged
+
+
+def _mixed(
+    earlier: NDArray[np.float32], later: NDArray[np.float32], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return earlier * (1 - weight) + later * weight
+
+
 def _cut(
     steady: Resampled,
     steps: NDArray[np.intp],
+    y: NDArray[np.int64],
     spec: WindowSpec,
     clip_id: str,
     take: str,
@@ -254,9 +301,9 @@ def _cut(
 ) -> Windows:
     n = len(steps)
     return Windows(
-        x=steady.xy[steps].reshape(n, spec.length, N_FEATURES),
-        valid=steady.valid[steps],
-        y=np.full(n, -1, dtype=np.int64),
+        x=steady.xy.reshape(-1, N_FEATURES).take(steps, axis=0),
+        valid=steady.valid.take(steps, axis=0),
+        y=y,
         clip=np.full(n, clip_id),
         take=np.full(n, take),
         track=np.full(n, track, dtype=np.int32),
@@ -265,38 +312,64 @@ def _cut(
     )
 
 
+def _tracks(landmarks: Landmarks) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Each person's track number and rows, without a copy of what windows are not made of."""
+    people = np.flatnonzero(landmarks.category == Category.PERSON)
+    track = landmarks.track[people]
+    for number in np.unique(track).tolist():
+        yield number, people[track == number]
+
+
 def _names(
-    time_s: NDArray[np.float64], track: int, casts: Sequence[tuple[Span, frozenset[int]]]
-) -> NDArray[np.str_]:
-    """(G,) the label of each step of a track; a later span covers an earlier one."""
-    names = np.full(len(time_s), NORMAL, dtype=object)
+    time_s: NDArray[np.float64],
+    track: int,
+    casts: Sequence[tuple[Span, frozenset[int]]],
+    names: Sequence[str],
+) -> NDArray[np.intp]:
+    """(G,) the label of each step of a track, an index into names; a later span covers an earlier
+    one."""
+    named = np.full(len(time_s), names.index(NORMAL))
+    late = time_s + _LATE_S
     for span, cast in casts:
         if track in cast or not cast:
-            late = time_s + _LATE_S
-            inside = (span.start_s <= late) & (late < span.end_s)
-            names[inside] = span.label if cast else _UNKNOWN
-    return names.astype(np.str_)
+            first, end = np.searchsorted(late, (span.start_s, span.end_s))
+            named[first:end] = names.index(span.label if cast else _UNKNOWN)
+    return named
 
 
 def _judge(
-    names: NDArray[np.str_], labels: Sequence[str], min_share: float
-) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
-    """names: (W, T). The label of each window as (W,) index into labels, and why it is dropped."""
-    found = sorted(set(names.flat), key=lambda name: (name == NORMAL, name))
-    share = np.stack([(names == name).mean(axis=1) for name in found], axis=1)
-    places = np.array([labels.index(name) if name in labels else -1 for name in found])
-    y = places[share.argmax(axis=1)]
-    reason = np.select(
-        [
-            (names == _UNKNOWN).any(axis=1),
-            (names == IGNORED).any(axis=1),
-            share.max(axis=1) < min_share - 1e-9,
-            y < 0,
-        ],
-        ["actor_not_found", "ignored", "ambiguous", "label_not_used"],
-        default="",
-    )
-    return np.where(reason == "", y, -1), reason
+    named: NDArray[np.intp],
+    names: Sequence[str],
+    steps: NDArray[np.intp],
+    labels: Sequence[str],
+    min_share: float,
+) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """named: (G,) indices into names. The label of each window as (W,) index into labels, and why
+    it is dropped, as index into _REASONS."""
+    count = _totals(named == np.arange(len(names))[:, None], steps)
+    places = np.array([labels.index(name) if name in labels else -1 for name in names])
+    y = places[count.argmax(axis=0)]
+    reason = np.zeros(len(steps), dtype=np.intp)
+    for why, where in (
+        ("label_not_used", y < 0),
+        ("ambiguous", count.max(axis=0) / steps.shape[1] < min_share - 1e-9),
+        ("ignored", count[names.index(IGNORED)] > 0),
+        ("actor_not_found", count[names.index(_UNKNOWN)] > 0),
+    ):
+        reason[where] = _REASONS.index(why)
+    return np.where(reason == 0, y, -1), reason
+
+
+def _totals(values: NDArray[Any], steps: NDArray[np.intp]) -> NDArray[np.int64]:
+    """(..., W) sums of values (..., G) over each window's steps."""
+    before = np.zeros((*values.shape[:-1], values.shape[-1] + 1), dtype=np.int64)
+    np.cumsum(values, axis=-1, out=before[..., 1:])
+    totals: NDArray[np.int64] = before[..., steps[:, -1] + 1] - before[..., steps[:, 0]]
+    return totals
+
+
+def _counted(reason: NDArray[np.intp]) -> dict[str, int]:
+    return {_REASONS[i]: n for i, n in enumerate(np.bincount(reason).tolist()) if i and n}
 
 
 def _nobody(clip_id: str, span: Span) -> Problem:

@@ -42,9 +42,18 @@ class Settings:
     label_smoothing: float
     class_weights: bool
     """Weigh each label by the inverse of its share of the training windows."""
-    augment: bool
-    """Mirror, turn, resize and shake the training windows."""
+    augment: Sequence[str]
+    """What is done to the training windows: names of augmentation.Augmentation's fields."""
+    precision: str
+    """Of the passes that teach: float32, bfloat16, or auto for bfloat16 where the hardware
+    multiplies it faster. It is as wide in range as float32, so that no loss scaling is needed,
+    which float16 would be."""
     seed: int
+
+    @property
+    def mirrored(self) -> bool:
+        """Mirror images are taught, and so are asked for."""
+        return "mirror" in self.augment
 
 
 class Epoch(NamedTuple):
@@ -175,6 +184,7 @@ class _Run:
         self._settings = settings
         self._centre = centre
         self._device = device
+        self._augmentation = Augmentation.of(settings.augment)
         self._weight = self._class_weights()
         self._optimizer = torch.optim.AdamW(
             self._model.parameters(),
@@ -241,9 +251,11 @@ class _Run:
     def _loss(self, data: _Data, generator: torch.Generator) -> Tensor:
         x, valid = data.x, data.valid
         if self._settings.augment:
-            x, valid = Augmentation()(x, valid, self._centre, generator)
+            x, valid = self._augmentation(x, valid, self._centre, generator)
+        with self._autocast():
+            logits = self._model(x, valid)
         return F.cross_entropy(
-            _forward(self._model, x, valid),
+            logits.float(),
             data.y,
             weight=self._weight,
             label_smoothing=self._settings.label_smoothing,
@@ -267,8 +279,16 @@ class _Run:
         return float(loss), float(right), macro_f1(self._val.y, named, logits.shape[1])
 
     def _logits(self, data: _Data) -> Tensor:
-        """As they will be in use: of both mirror images, in full precision."""
-        return both_ways(self._model, data.x, data.valid, self._centre)
+        """As they will be in use, in full precision."""
+        if self._settings.mirrored:
+            return both_ways(self._model, data.x, data.valid, self._centre)
+        logits: Tensor = self._model(data.x, data.valid)
+        return logits
+
+    def _autocast(self) -> torch.autocast:
+        precision, device = self._settings.precision, self._device
+        half = precision == "bfloat16" or (precision == "auto" and _multiplies_bfloat16(device))
+        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half)
 
     def _class_weights(self) -> Tensor | None:
         if not self._settings.class_weights:
@@ -295,30 +315,21 @@ class _Data:
         return _Data(self.x[rows], self.valid[rows], self.y[rows])
 
 
-def _forward(model: nn.Module, x: Tensor, valid: Tensor) -> Tensor:
-    with _half_precision(x.device):
-        logits: Tensor = model(x, valid)
-    return logits.float()
-
-
-def _half_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 where the hardware multiplies it faster: as wide in range as float32, so that no
-    loss scaling is needed, which float16 would be."""
+def _multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = torch.cpu.get_capabilities().get("amx_bf16", False)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
 @contextmanager
 def _seeded(seed: int, epoch: int, device: torch.device) -> Iterator[torch.Generator]:
     """A generator for what takes one; dropout takes none, so torch's own are seeded as well, and
     afterwards left as they were."""
-    number = int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0] >> 1)
+    drawn = np.random.SeedSequence((seed, epoch)).generate_state(2, np.uint64) >> np.uint64(1)
+    ours, torchs = drawn.tolist()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(number)
-        yield torch.Generator(device).manual_seed(number)
+        torch.manual_seed(torchs)
+        yield torch.Generator(device).manual_seed(ours)
 
 
 def _epoch(

@@ -74,6 +74,8 @@ class Windows:
         """Stack parts in the order given; an empty list gives no windows."""
         if not parts:
             return cls.empty(spec)
+        if len(parts) == 1:
+            return parts[0]
         columns = [part.arrays() for part in parts]
         return cls.from_arrays(
             {name: np.concatenate([column[name] for column in columns]) for name in columns[0]},

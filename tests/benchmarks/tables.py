@@ -28,3 +28,10 @@ def table(path: Path, n_clips: int, labels: Sequence[str] = LABELS, seed: int = 
                 named = dict(zip(FEATURES, xy, strict=True))
                 rows.append(old_row(frame, LABELS.index(label), **named))
     return put(path, csv_text(OLD_COLUMNS, rows))
+
+
+def folder(root: Path, labels: tuple[str, ...] = LABELS) -> Path:
+    """To learn from and to measure on."""
+    table(root / "train" / "a.csv", 4, labels)
+    table(root / "test" / "b.csv", 2, labels, seed=1)
+    return root

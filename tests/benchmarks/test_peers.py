@@ -4,10 +4,19 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.peers import TCN, BonelessBiLSTM
-from yololstm.models import joints_bones_motion
+from benchmarks.peers import (
+    TCN,
+    AttentionBiLSTM,
+    BonelessBiLSTM,
+    JointsBiLSTM,
+    LastStepBiLSTM,
+    MotionlessBiLSTM,
+)
+from yololstm.models import BiLSTM
 
-PEERS = [TCN, BonelessBiLSTM]
+PEERS = [
+    *(TCN, AttentionBiLSTM, BonelessBiLSTM, JointsBiLSTM, LastStepBiLSTM, MotionlessBiLSTM),
+]
 
 
 def inputs(n: int, steps: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
@@ -32,8 +41,22 @@ def test_every_weight_learns(peer: type[nn.Module]) -> None:
     assert not idle
 
 
-def test_boneless_features_are_those_of_bilstm_but_for_the_bones() -> None:
+def test_features_that_are_left_out_are_bones_motion_or_both() -> None:
     x, valid = inputs(3)
-    all_of_them = joints_bones_motion(x, valid)
-    expected = torch.cat([all_of_them[..., :26], all_of_them[..., 54:80]], dim=2)
-    torch.testing.assert_close(BonelessBiLSTM(4).features(x, valid), expected)
+    whole = BiLSTM(4).features(x, valid)
+    joints, bones, motion = whole[..., :26], whole[..., 26:54], whole[..., 54:80]
+    for peer, parts in (
+        (BonelessBiLSTM, [joints, motion]),
+        (MotionlessBiLSTM, [joints, bones]),
+        (JointsBiLSTM, [joints]),
+    ):
+        torch.testing.assert_close(peer(4).features(x, valid), torch.cat(parts, dim=2))
+
+
+def test_attention_starts_near_the_mean_and_can_leave_it() -> None:
+    x, valid = inputs(3)
+    model = AttentionBiLSTM(4).eval()
+    torch.nn.init.zeros_(model.attention.weight)
+    torch.testing.assert_close(model(x, valid), BiLSTM.forward(model, x, valid))
+    torch.nn.init.normal_(model.attention.weight)
+    assert not torch.allclose(model(x, valid), BiLSTM.forward(model, x, valid), atol=1e-4)

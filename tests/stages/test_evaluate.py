@@ -13,7 +13,7 @@ from tests.people import LABELS, project, set_params
 from tests.stages.running import run_badly, run_well
 from yololstm import checkpoint, storage
 
-TRAIN = {"epochs": 10, "batch": 32, "device": "cpu"}
+TRAIN: dict[str, Any] = {"epochs": 10, "batch": 32, "device": "cpu", "seeds": [0, 1]}
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = project(tmp_path_factory.mktemp("trained"), {"train": 4, "test": 2}, train=TRAIN)
     for stage in ("segment", "train"):
         run_well(stage, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained: Path) -> Path:
+    """To be read, and not changed."""
+    folder = shutil.copytree(trained, trained.with_name("evaluated"))
+    run_well("evaluate", folder)
     return folder
 
 
@@ -39,25 +47,26 @@ def reports(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in files]
 
 
-def test_reports_agree_with_each_other_and_with_themselves(folder: Path) -> None:
+def test_the_same_checkpoint_gives_the_same_reports(folder: Path, evaluated: Path) -> None:
     run_well("evaluate", folder)
-    once = reports(folder)
-    run_well("evaluate", folder)
-    assert reports(folder) == once
-    metrics = storage.read_json(folder / "data/reports/metrics.json")
+    assert reports(folder) == reports(evaluated)
+
+
+def test_reports_agree_with_each_other(evaluated: Path) -> None:
+    metrics = storage.read_json(evaluated / "data/reports/metrics.json")
     assert metrics["clips"] == 8
     assert metrics["takes"] == 8
     assert metrics["window"]["accuracy"] > 0.6  # four labels, and behaviours easily told apart
-    plots = folder / "data/reports/plots"
+    plots = evaluated / "data/reports/plots"
     assert sorted(path.name for path in plots.iterdir()) == [
         *("alarms.csv", "confusion.csv", "confusion_windows.csv", "pr.csv", "reliability.csv"),
-        *("roc.csv", "timelines.csv", "timelines.png"),
+        *("robustness.csv", "roc.csv", "timelines.csv", "timelines.png"),
     ]
     for level, file in (("clip", "confusion"), ("window", "confusion_windows")):
         rows = table(plots / f"{file}.csv")
         right = sum(row["actual"] == row["predicted"] for row in rows) / len(rows)
         assert metrics[level]["accuracy"] == pytest.approx(right, abs=1e-6)
-    predictions = table(folder / "data/predictions.csv")
+    predictions = table(evaluated / "data/predictions.csv")
     assert len(predictions) == metrics["windows"] == 64
     for row in predictions:
         chances = [float(row[f"probability_{label}"]) for label in LABELS]
@@ -66,18 +75,36 @@ def test_reports_agree_with_each_other_and_with_themselves(folder: Path) -> None
     assert {row["label"] for row in table(plots / "roc.csv")} == set(LABELS)
 
 
-def test_card_says_synthetic_only_of_the_sample(folder: Path) -> None:
-    card = folder / "data/reports/model_card.md"
-    run_well("evaluate", folder)
-    assert "synthetic" in card.read_text()  # data.root is the sample's, in params as they are
-    set_params(folder, train=TRAIN, data={"root": "data/raw/user"})
-    run_well("evaluate", folder)
-    assert "synthetic" not in card.read_text()
+def test_seeds_and_worse_landmarks_are_told(evaluated: Path) -> None:
+    metrics = storage.read_json(evaluated / "data/reports/metrics.json")
+    assert len(metrics["seeds"]["window"]["macro_f1"]["values"]) == len(TRAIN["seeds"])
+    rows = table(evaluated / "data/reports/plots/robustness.csv")
+    as_it_is = [row for row in rows if row["level"] == "0"]
+    assert len(as_it_is) == 5
+    for row in as_it_is:
+        assert float(row["window_macro_f1"]) == pytest.approx(metrics["window"]["macro_f1"])
+        assert float(row["clip_macro_f1"]) == pytest.approx(metrics["clip"]["macro_f1"])
+        assert int(row["windows"]) == metrics["windows"]
+    worst = metrics["robustness"]["dropped_joints"]["0.4"]["window_macro_f1"]
+    assert worst < metrics["window"]["macro_f1"]
+    assert list(metrics["robustness"]["fps"]) == ["2"]  # the landmarks are of 3 a second
 
 
-def test_timelines_can_be_looked_at(folder: Path) -> None:
+def test_params_say_whose_data_it_is_and_how_many_clips_are_made_worse(
+    folder: Path, evaluated: Path
+) -> None:
+    card = "data/reports/model_card.md"
+    assert "synthetic" in (evaluated / card).read_text()  # data.root is the sample's
+    changes = {"data": {"root": "data/raw/user"}, "evaluate": {"robustness_clips": 2}}
+    set_params(folder, train=TRAIN, **changes)
     run_well("evaluate", folder)
-    plots = folder / "data/reports/plots"
+    assert "synthetic" not in (folder / card).read_text()
+    rows = table(folder / "data/reports/plots/robustness.csv")
+    assert {int(row["windows"]) for row in rows if row["level"] == "0"} == {16}
+
+
+def test_timelines_can_be_looked_at(evaluated: Path) -> None:
+    plots = evaluated / "data/reports/plots"
     picture = cv2.imread(str(plots / "timelines.png"))
     assert picture is not None
     assert picture.std() > 10

@@ -84,8 +84,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("t.parquet", "n.csv", "seen in training.parquet"):
         storage.write_landmarks(tmp_path / "landmarks" / name, seen())
     torch.manual_seed(0)
-    state = models.build("bilstm", len(LABELS)).state_dict()
-    trained = Checkpoint("bilstm", {}, state, BodyScaling(), SPEC, LABELS)
+    state = dict(models.build("bilstm", len(LABELS)).state_dict())
+    trained = Checkpoint("bilstm", {}, (state,), BodyScaling(), SPEC, LABELS)
     checkpoint.save(tmp_path / "checkpoint.safetensors", trained)
     return tmp_path
 

@@ -18,7 +18,7 @@ from tests.people import LABELS, project, set_params
 from tests.stages.running import command, run_badly, run_well
 from yololstm import checkpoint, storage
 
-QUICK = {"epochs": 12, "patience": 12, "batch": 32, "device": "cpu"}
+QUICK = {"epochs": 12, "patience": 12, "batch": 32, "device": "cpu", "seeds": [5]}
 CHECKPOINT = "data/checkpoint.safetensors"
 HISTORY = "data/reports/history.csv"
 
@@ -45,15 +45,15 @@ def kept(folder: Path) -> list[Path]:
     return [p for p in folder.glob(".cache/train/*.safetensors") if not p.name.startswith(".")]
 
 
-def test_killed_run_ends_as_if_it_had_not_been(segmented: Path) -> None:
-    run_well("train", segmented)
+def test_killed_run_ends_as_if_it_had_not_been_on_one_core_as_on_two(segmented: Path) -> None:
+    """Seeds are taught in processes of their own where there are cores for them."""
+    set_params(segmented, train={**QUICK, "seeds": [0, 1]})
+    assert start(segmented, cores=1).wait(timeout=300) == 0
     whole = outputs(segmented)
     for name in (CHECKPOINT, HISTORY):
         (segmented / name).unlink()
 
-    process = subprocess.Popen(
-        command("train"), cwd=segmented, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+    process = start(segmented, cores=2)
     deadline = time.monotonic() + 300
     while not kept(segmented):
         assert process.poll() is None, "it ended before it could be killed"
@@ -63,15 +63,25 @@ def test_killed_run_ends_as_if_it_had_not_been(segmented: Path) -> None:
     assert process.wait() == -signal.SIGKILL
     assert not (segmented / CHECKPOINT).exists()
 
-    [resume_file] = kept(segmented)
-    mark_first_epoch(resume_file)
+    time.sleep(1)  # its processes follow it
+    mark_first_epoch(kept(segmented)[0])
     run_well("train", segmented)
     again = outputs(segmented)
     assert again[CHECKPOINT] == whole[CHECKPOINT]
     first, second = (text[HISTORY].decode().splitlines() for text in (again, whole))
-    assert first[1].split(",")[2] == "123.0", "it began anew"
-    assert first[2:] == second[2:]
+    changed = [i for i, pair in enumerate(zip(first, second, strict=True)) if len(set(pair)) > 1]
+    assert changed in ([1], [13]), "it began anew"
     assert not kept(segmented)
+
+
+def start(folder: Path, cores: int) -> subprocess.Popen[bytes]:
+    ours = sorted(os.sched_getaffinity(0))[:cores]
+    return subprocess.Popen(
+        command("train"),
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: os.sched_setaffinity(0, ours),
+    )
 
 
 def mark_first_epoch(path: Path) -> None:
@@ -83,12 +93,15 @@ def mark_first_epoch(path: Path) -> None:
 
 
 def test_checkpoint_carries_all_and_history_tells_all(segmented: Path) -> None:
-    set_params(segmented, train={**QUICK, "epochs": 3, "dropout": 0.25}, events={"cool_down_s": 12})
+    quick = {**QUICK, "epochs": 3, "dropout": 0.25, "seeds": [1, 0]}
+    set_params(segmented, train=quick, events={"cool_down_s": 12})
     run_well("train", segmented)
     trained = checkpoint.load(segmented / CHECKPOINT)
     assert trained.model == "bilstm"
     assert trained.args == {"dropout": 0.25}
     assert trained.labels == LABELS
+    assert len(trained.members) == 2
+    assert trained.mirrored
     assert trained.scaling.kind == "body"
     assert (trained.spec.length, trained.spec.hop) == (16, 4)
     assert trained.temperature != 1
@@ -96,16 +109,21 @@ def test_checkpoint_carries_all_and_history_tells_all(segmented: Path) -> None:
     assert trained.rule.cool_down_s == 12
     with (segmented / HISTORY).open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert [row["seed"] for row in rows] == ["1"] * 3 + ["0"] * 3
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"] * 2
     assert all(float(row["val_loss"]) > 0 for row in rows)
 
 
 def test_without_val_it_says_so_and_trains_on(segmented: Path) -> None:
     windows = storage.read_windows(segmented / "data/windows/val.npz")
     storage.write_windows(segmented / "data/windows/val.npz", windows[:0])
-    set_params(segmented, train={**QUICK, "epochs": 2, "patience": 1, "model": "stacked_lstm"})
+    set_params(
+        segmented,
+        train={**QUICK, "epochs": 2, "patience": 1, "model": "stacked_lstm", "augment": []},
+    )
     assert run_well("train", segmented).startswith("warning: no windows in val")
-    assert checkpoint.load(segmented / CHECKPOINT).args == {}
+    trained = checkpoint.load(segmented / CHECKPOINT)
+    assert (trained.args, trained.mirrored) == ({}, False)
     assert (segmented / HISTORY).read_text().splitlines()[2].endswith(",,,")
 
 
@@ -121,7 +139,8 @@ def test_a_change_of_events_changes_no_weights(segmented: Path) -> None:
         run_well("train", segmented)
         made.append(checkpoint.load(segmented / CHECKPOINT))
     assert [each.rule.leave for each in made] == [0.5, 0.9]
-    assert all(torch.equal(made[0].state[k], v) for k, v in made[1].state.items())
+    (first,), (second,) = (each.members for each in made)
+    assert all(torch.equal(first[name], value) for name, value in second.items())
 
 
 def test_windows_that_are_damaged_are_named(segmented: Path) -> None:
