@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from yololstm import storage
 from yololstm.clips import UNLABELLED, UNUSED, Box, Clip, Span
-from yololstm.errors import AnnotationError, DataError, LandmarksError
+from yololstm.errors import AnnotationError, DataError, LandmarksError, YololstmError
 from yololstm.landmarks import Category, Landmarks, Source
 from yololstm.skeleton import FEATURES
 from yololstm.windows import Windows, WindowSpec
@@ -234,6 +236,16 @@ def test_json_is_sorted_rounded_and_refuses_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         storage.write_json(path, {"a": float("nan")})
     assert storage.read_json(path)["a"] == [2]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_atomic_takes_the_place_of_files_only(make: Callable[[Path], None], tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    make(path)
+    with pytest.raises(YololstmError, match="is no file"), storage.atomic(path):
+        pass
+    assert path.exists()
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_atomic_keeps_the_old_file_when_writing_fails(tmp_path: Path) -> None:

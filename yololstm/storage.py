@@ -49,8 +49,10 @@ def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that replaces it when the block ends without an error.
 
     It has the same suffix, because writers of video and of models go by it. Raises YololstmError
-    where the disk is full.
+    where the disk is full, and where a folder or a device is in the place of the file.
     """
+    if path.exists() and not path.is_file():
+        raise YololstmError(path, "it is there and is no file", "Name another one to write")
     with _room_for(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not the name itself, which may be as long as names can be.
