@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from yololstm import params, reporting, robustness, training
-from yololstm.checkpoint import load
+from yololstm import casting, params, reporting, robustness, training
+from yololstm.checkpoint import load, read_split
 from yololstm.choosing import choose
 from yololstm.console import exit_on_error
 from yololstm.evaluation import Decision, evaluate, over_seeds
@@ -24,20 +24,20 @@ def main(sample: str, *paths: str) -> None:
     settings, rng = params.load(Path("params.yaml")), np.random.default_rng(0)
     training.make_repeatable(seed=0)
     kept, clips = load(checkpoint), read_clips(index, splits)
-    test = reporting.read_test(windows, kept, checkpoint)
+    test = read_split("test", windows, kept, checkpoint)
     held_out = [clip for clip in clips if clip.split == "test"]
     decision = Decision.of(kept, settings.evaluate.clip_share)
-    casts, classifier = reporting.read_casts(held_out, landmarks), Classifier.from_checkpoint(kept)
-    logits = classifier.logits(test.x, test.valid)
-    result = evaluate(test, logits, held_out, casts, decision, rng)
+    casts, unseen = casting.read_casts(held_out, landmarks), casting.unseen(held_out, landmarks)
+    logits = (classifier := Classifier.from_checkpoint(kept)).logits(test.x, test.valid)
+    result = evaluate(test, logits, held_out, casts, decision, rng, unseen)
     result = result.joined("seeds", over_seeds(kept, test, held_out, decision))
     known = [clip for clip in held_out if clip.label in kept.labels]
     shown = choose(known, settings.evaluate.robustness_clips)
-    seen = reporting.read_seen(shown, landmarks, "robustness")
+    seen = casting.read_seen(shown, landmarks, "robustness")
     rows = robustness.measure(seen, test, logits, classifier, decision, rng)
     result = result.joined("robustness", robustness.summary(rows), robustness.table(rows))
     reporting.write(metrics, plots, predictions, result, kept.rule)
-    origin = Origin(settings.data.kind, settings.data.split, settings.data.root == sample)
+    origin = Origin(settings.data.kind, settings.data.root == sample)
     reporting.write_card(card, kept, result, clips, origin, settings.events.false_alarms_per_hour)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -48,8 +48,9 @@ def footage(
     clips: Sequence[Clip],
     said: Mapping[tuple[str, int], Sequence[float]],
     casts: Casts | None = None,
+    unseen: Collection[str] = (),
 ) -> Footage:
-    return Footage.of(clips, *windows(said), LABELS, casts)
+    return Footage.of(clips, *windows(said), LABELS, casts, unseen)
 
 
 def burst(at: int, p: float = 0.9, n: int = 18) -> list[float]:

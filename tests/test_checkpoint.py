@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from yololstm import checkpoint, models
-from yololstm.checkpoint import Checkpoint, ResumeFile
+from yololstm.checkpoint import Checkpoint, ResumeFile, forget
 from yololstm.errors import CheckpointError
 from yololstm.events import Rule
 from yololstm.scaling import BodyScaling, MinMaxScaling
@@ -33,6 +33,8 @@ def trained(seed: int = 0) -> Checkpoint:
         labels=LABELS,
         mirrored=True,
         temperature=1.5,
+        temperature_fitted=True,
+        thresholds="f1",
         rule=Rule({"theft": 0.75}, leave=0.5, min_s=1.0, merge_gap_s=2.0, cool_down_s=3.0),
     )
 
@@ -45,7 +47,7 @@ def tampered(path: Path, **changes: Any) -> Path:
     """A checkpoint whose metadata says something else; None takes a key away."""
     original = trained()
     metadata = {
-        "format": 3,
+        "format": 4,
         "model": original.model,
         "args": original.args,
         "scaling": original.scaling.to_dict(),
@@ -55,6 +57,8 @@ def tampered(path: Path, **changes: Any) -> Path:
         "members": 2,
         "mirrored": True,
         "temperature": 1.0,
+        "temperature_fitted": False,
+        "thresholds": "default",
         "rule": asdict(original.rule),
         **changes,
     }
@@ -67,7 +71,7 @@ def test_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     checkpoint.save(path, trained())
     loaded = checkpoint.load(path)
-    for name in ("model", "args", "scaling", "spec", "labels", "mirrored", "temperature", "rule"):
+    for name in (field.name for field in fields(Checkpoint) if field.name != "members"):
         assert getattr(loaded, name) == getattr(trained(), name), name
     assert len(loaded.members) == 2
     for ours, theirs in zip(loaded.members, trained().members, strict=True):
@@ -105,7 +109,7 @@ def test_no_code_is_in_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"format": 2}, "format 2; this program reads format 3"),
+        ({"format": 3}, "format 3; this program reads format 4"),
         ({"format": None}, "format None"),
         ({"joints": JOINTS[::-1]}, "joints"),
         ({"labels": (*LABELS, "damage")}, "do not fit bilstm"),
@@ -120,6 +124,8 @@ def test_no_code_is_in_it(tmp_path: Path) -> None:
         ({"members": "two"}, "metadata cannot be read"),
         ({"mirrored": None}, "metadata cannot be read"),
         ({"temperature": "hot"}, "metadata cannot be read"),
+        ({"temperature_fitted": None}, "metadata cannot be read"),
+        ({"thresholds": "guessed"}, "metadata cannot be read"),
         ({"scaling": None}, "metadata cannot be read"),
         ({"rule": None}, "metadata cannot be read"),
         ({"rule": {"enter": {"theft": 2}}}, "metadata cannot be read"),
@@ -191,3 +197,13 @@ def test_resume_file_of_another_run_is_not_taken_up(tmp_path: Path) -> None:
     assert ResumeFile(tmp_path, {"seed": 2}, [windows]).load() is None
     windows.write_bytes(b"two")
     assert ResumeFile(tmp_path, {"seed": 1}, [windows]).load() is None
+
+
+def test_all_resume_files_of_a_folder_are_forgotten(tmp_path: Path) -> None:
+    for folder, seed in (("a", 1), ("a", 2), ("b", 1)):
+        ResumeFile(tmp_path / folder, {"seed": seed}, []).save(SNAPSHOT)
+    (tmp_path / "a" / ".half-written").touch()
+    forget(tmp_path / "a")
+    forget(tmp_path / "none")
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+    assert ResumeFile(tmp_path / "b", {"seed": 1}, []).load() is not None

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from yololstm import drawing
 from yololstm.clips import NORMAL, Span
-from yololstm.drawing import Image, Person, Scene, Strip, Timeline
-from yololstm.events import Status
+from yololstm.drawing import Image, Person, Scene, Status, Strip, Timeline
 from yololstm.skeleton import BONES, JOINTS, N_JOINTS
 
 LABELS = ("theft", "assault", "damage", NORMAL)
@@ -24,7 +23,10 @@ def frame(width: int = WIDTH, height: int = HEIGHT) -> Image:
 
 
 def timeline(*labels: str | None, truth: list[Span] | None = None) -> Timeline:
-    statuses = [None if label is None else Status(label, 0.9) for label in labels]
+    statuses = [
+        None if label is None else Status(label, None if label == NORMAL else 0.9)
+        for label in labels
+    ]
     return Timeline(10.0, statuses or [None], truth)
 
 
@@ -157,6 +159,7 @@ def test_text_differs_with_what_it_says() -> None:
             (None, 2),
             (Status("theft", 0.91), 1),
             (Status("theft", 0.92), 1),
+            (Status(NORMAL), 1),
         ]
     ]
     for a, b in combinations(images, 2):

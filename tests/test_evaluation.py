@@ -149,6 +149,18 @@ def test_clip_without_windows_is_wrong_where_normal_is_no_label() -> None:
     assert result.plots["confusion"].rows[1] == ("theft", "none")
 
 
+def test_clips_that_nobody_looked_at_add_no_hours() -> None:
+    test = windows(["a-CA"], [0])
+    clips = [clip("a-CA", "theft", "test"), *(clip(f"n{i}-CA", NORMAL, "test") for i in range(2))]
+    decision = Decision(LABELS, 1.0, Rule(), clip_share=0.25)
+    rng = np.random.default_rng(0)
+    event = evaluation.evaluate(
+        test, np.log(one_hot([0])), clips, {}, decision, rng, {"n1-CA"}
+    ).metrics["event"]
+    assert event["footage_hours"] == pytest.approx(2 * 20 / 3600)
+    assert event["normal_hours"] == pytest.approx((20 - 4 / 3) / 3600)
+
+
 def test_predictions_name_each_window() -> None:
     test = windows(["a-CA", "b-CA"], [0, 3])
     clips = [clip("a-CA", "theft", "test"), clip("b-CA", NORMAL, "test")]
@@ -178,7 +190,8 @@ def test_everything_is_told_with_how_sure_it_is() -> None:
         low, high = (result.metrics[level]["macro_f1_95"][end] for end in ("low", "high"))
         assert 0.5 < low < result.metrics[level]["macro_f1"] < high == 1
     event = result.metrics["event"]
-    assert event["normal_hours"] == pytest.approx(3 * 20 / 3600)
+    # The first window of a clip, here of 4 / 3 s, cannot have raised an alarm before its end.
+    assert event["normal_hours"] == pytest.approx(3 * (20 - 4 / 3) / 3600)
     assert event["resolution_per_hour"] == pytest.approx(1 / event["normal_hours"])
     assert event["operating"]["recall"] == 1
     assert event["operating"]["recall_95"] == {"low": pytest.approx(0.025 ** (1 / 9)), "high": 1}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +10,13 @@ from torch import Tensor, nn
 
 from tests.footage import LABELS, SPEC, clip, windows
 from yololstm import models
-from yololstm.calibration import nll
+from yololstm.calibration import nll, softmax
 from yololstm.clips import NORMAL, Clip, Span
 from yololstm.events import FALLBACK, Rule
 from yololstm.finishing import finish
 from yololstm.inference import Checkpoint, Classifier
 from yololstm.scaling import BodyScaling
+from yololstm.scoring import Casts
 from yololstm.windows import Windows
 
 REST = {"leave": 0.6, "min_s": 0.0, "merge_gap_s": 1.0, "cool_down_s": 5.0}
@@ -57,57 +59,81 @@ def val(n_normal: int = 3, seconds: int = 20, seed: int = 0) -> tuple[Windows, l
     return replace(made, x=x, y=y), clips
 
 
+def finished(
+    windows_: Windows,
+    clips: Sequence[Clip],
+    rate: float = 60.0,
+    casts: Casts | None = None,
+    unseen: Collection[str] = (),
+) -> tuple[Checkpoint, list[str]]:
+    return finish(trained(), windows_, clips, casts or {}, unseen, rate, **REST)
+
+
 def test_what_is_fitted_is_kept_and_the_rest_of_the_rule_is_as_asked() -> None:
     windows_, clips = val()
-    ready, warnings = finish(trained(), windows_, clips, 60.0, **REST)
+    ready, warnings = finished(windows_, clips)
     assert warnings == ["no event of assault in val: its threshold knows of false alarms only"]
     logits = Classifier.from_checkpoint(ready).logits(windows_.x, windows_.valid)
     assert ready.temperature > 1.2
+    assert ready.temperature_fitted
     assert nll(logits, windows_.y, ready.temperature) < nll(logits, windows_.y)
     assert replace(ready.rule, enter={}) == Rule({}, **REST)
     assert set(ready.rule.enter) == {"theft", "assault"}
+    assert ready.thresholds == "rate"
 
 
-def test_clips_of_other_splits_and_windows_without_a_label_do_not_matter_to_it() -> None:
+def test_windows_without_a_label_do_not_matter_to_the_temperature() -> None:
     windows_, clips = val()
-    others = [replace(clip(f"x{i}-CA", THEFT, seconds=9999), split="test") for i in range(3)]
-    assert finish(trained(), windows_, [*others, *clips], 60.0, **REST)[0].rule == (
-        finish(trained(), windows_, clips, 60.0, **REST)[0].rule
-    )
     unnamed = replace(windows_, y=np.where(windows_.clip == "n0-CA", -1, windows_.y))
     named = windows_[windows_.clip != "n0-CA"]
-    ready = [finish(trained(), part, clips, 60.0, **REST)[0] for part in (unnamed, named)]
+    ready = [finished(part, clips)[0] for part in (unnamed, named)]
     assert ready[0].temperature == ready[1].temperature
+
+
+def test_thresholds_know_who_does_it() -> None:
+    """Somebody else is taken for the thief, and surely; the thief himself only just."""
+    clips = [replace(clip(f"t{i}-CA", THEFT), split="val") for i in range(3)]
+    said = {(c.clip_id, track): [0.0] * 18 for c in clips for track in (1, 2)}
+    made, _ = windows(said)
+    x, doing = made.x.copy(), (made.start_s >= 6) & (made.start_s <= 8)
+    x[:, 0, :3] = [0, 0, 4]
+    x[doing & (made.track == 1), 0, :3] = [1, 0, 0]
+    x[doing & (made.track == 2), 0, :3] = [6, 0, 0]
+    windows_ = replace(made, x=x)
+    casts = {(c.clip_id, THEFT): frozenset({1}) for c in clips}
+    known, unknown = (finished(windows_, clips, 1.0, who)[0].rule for who in (casts, {}))
+    just = float(softmax(np.array([[1.0, 0, 0]]))[0, 0])
+    assert known.threshold("theft") < just < unknown.threshold("theft")
 
 
 def test_a_rate_that_val_cannot_show_is_told() -> None:
     windows_, clips = val()
-    _, warnings = finish(trained(), windows_, clips, 1.0, **REST)
-    assert any("1.8 minutes of normal footage in val are too few" in line for line in warnings)
+    ready, warnings = finished(windows_, clips, 1.0)
+    assert any("1.5 minutes of normal footage in val are too few" in line for line in warnings)
+    assert ready.thresholds == "f1"
+
+
+def test_clips_that_nobody_looked_at_show_no_rate() -> None:
+    windows_, clips = val()
+    long = replace(clip("long-CA", seconds=7200), split="val")
+    for unseen, came_about in (((), "rate"), (("long-CA",), "f1")):
+        assert finished(windows_, [*clips, long], 1.0, None, unseen)[0].thresholds == came_about
 
 
 def test_without_val_windows_all_is_as_it_was() -> None:
     windows_, clips = val()
-    ready, (warning,) = finish(trained(), windows_[:0], clips, 1.0, **REST)
+    ready, (warning,) = finished(windows_[:0], clips, 1.0)
     assert "no windows in val" in warning
-    assert ready.temperature == 1
+    assert (ready.temperature, ready.temperature_fitted) == (1, False)
     assert {ready.rule.threshold(label) for label in LABELS} == {FALLBACK}
+    assert ready.thresholds == "default"
+    assert ready.rule == Rule({}, **REST)
 
 
-def test_without_a_label_in_val_only_the_temperature_is_as_it_was() -> None:
+@pytest.mark.parametrize("y", [-1, LABELS.index(NORMAL)])
+def test_with_fewer_than_two_labels_in_val_only_the_temperature_is_as_it_was(y: int) -> None:
     windows_, clips = val()
-    unnamed = replace(windows_, y=np.full(len(windows_), -1))
-    ready, warnings = finish(trained(), unnamed, clips, 60.0, **REST)
-    assert ready.temperature == 1
+    ready, warnings = finished(replace(windows_, y=np.full(len(windows_), y)), clips)
+    assert (ready.temperature, ready.temperature_fitted) == (1, False)
     assert set(ready.rule.enter) == {"theft", "assault"}
-    assert warnings[0].startswith("no window in val has a label")
-
-
-def test_a_single_label_in_val_is_told() -> None:
-    windows_, clips = val()
-    normal = [c for c in clips if not c.spans]
-    alone = windows_[np.isin(windows_.clip, [c.clip_id for c in normal])]
-    ready, warnings = finish(trained(), alone, normal, 60.0, **REST)
-    assert ready.temperature == 1
-    assert any("fewer than two labels in val" in line for line in warnings)
-    assert any("no event of theft in val" in line for line in warnings)
+    assert warnings[0].startswith("fewer than two labels in val")

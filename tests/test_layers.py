@@ -33,7 +33,7 @@ LAYERS = {
         "console cluster video storage checkpoint params weights detector extraction rendering"
         " running catalogue indexing datasets cvat pose sample material safexml thumbnails finding"
         " remembering unpacking zips fitting keypoints reporting extractor fingerprint settings"
-        " seeding landmark_store members"
+        " seeding landmark_store members casting"
     ),
     3: "cli __main__ live",
 }
@@ -145,7 +145,8 @@ def test_dvc_deps_are_the_import_closure(where: str, script: str, stage: dict[st
     [
         ("yololstm/drawing.py", {"render", "evaluate"}),
         ("yololstm/evaluation.py", {"evaluate"}),
-        ("yololstm/segmentation.py", {"segment", "train", "evaluate", "render"}),
+        ("yololstm/operating.py", {"finish", "evaluate"}),
+        ("yololstm/segmentation.py", {"segment", "train", "finish", "evaluate", "render"}),
         ("yololstm/tracking.py", {"extract"}),
     ],
 )
@@ -154,12 +155,15 @@ def test_an_edit_reruns_no_more_than_it_must(dep: str, stages: set[str]) -> None
     assert {name for name, stage in pipeline.items() if dep in stage["deps"]} == stages
 
 
-def test_segment_params_belong_to_segment_alone() -> None:
+@pytest.mark.parametrize(
+    ("section", "stages"), [("segment", {"segment"}), ("events", {"finish", "evaluate"})]
+)
+def test_params_belong_to_no_other_stages(section: str, stages: set[str]) -> None:
     pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     users = {
         name
         for name, stage in pipeline.items()
         for param in stage["params"]
-        if param.split(".")[0] == "segment"
+        if param.split(".")[0] == section
     }
-    assert users == {"segment"}
+    assert users == stages

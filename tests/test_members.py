@@ -113,6 +113,13 @@ def test_resume_files_are_told_apart_by_all_that_matters(jobs: list[Job]) -> Non
     assert [other.resume_file().load() for other in others] == [None] * len(others)
 
 
+def test_each_output_has_a_cache_of_its_own() -> None:
+    outputs = ["data/trained.safetensors", "data/folds/0/trained.safetensors", "/data/a/../b.st"]
+    folders = {members.cache_of(Path(output)) for output in outputs}
+    assert len(folders) == 3
+    assert {folder.parent for folder in folders} == {Path(".cache/train")}
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_goes_wrong_in_a_process_is_told(jobs: list[Job], workers: int) -> None:
     bad = [replace(job, settings=replace(job.settings, learning_rate=1e30)) for job in jobs]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.imports import ROOT
-from yololstm import params
+from yololstm import evaluation, params
 from yololstm.augmentation import Augmentation
 from yololstm.errors import ParamsError
 
@@ -50,6 +50,9 @@ def test_the_repository_s_own_params_are_valid() -> None:
         ("labels", ["theft"], r"labels: .*at least 2"),
         ("labels", ["theft", "theft"], "a label stands twice"),
         ("events.leave", 1.5, r"events\.leave: .*less than or equal to 1, not 1\.5"),
+        ("labels", ["theft", "none"], "labels: none is for clips of which nothing is said"),
+        ("events.merge_gap_s", float("inf"), r"events\.merge_gap_s: .*finite number, not inf"),
+        ("events.cool_down_s", float("nan"), r"events\.cool_down_s: .*not nan"),
         ("events.false_alarms_per_hour", 0, r"false_alarms_per_hour: .*greater than 0, not 0"),
         ("data.label_map", {"fight": "brawl"}, r"label_map: \['brawl'\] not among labels"),
     ],
@@ -57,6 +60,11 @@ def test_the_repository_s_own_params_are_valid() -> None:
 def test_what_is_wrong_is_named(tmp_path: Path, key: str, value: object, message: str) -> None:
     with pytest.raises(ParamsError, match=message):
         params.load(changed(tmp_path, key, value))
+
+
+def test_no_label_is_what_stands_for_none_of_them(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="labels"):
+        params.load(changed(tmp_path, "labels", ["theft", evaluation._NONE]))
 
 
 def test_augmentations_have_one_name_each() -> None:

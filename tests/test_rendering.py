@@ -11,11 +11,13 @@ import pytest
 
 from yololstm import drawing, models, video
 from yololstm.clips import NORMAL
+from yololstm.drawing import Status
 from yololstm.errors import VideoError
 from yololstm.events import Rule
 from yololstm.inference import Classifier, Predictions
 from yololstm.landmarks import Category, Landmarks, Source
 from yololstm.rendering import Annotation, annotate, replay
+from yololstm.running import summary
 from yololstm.scaling import BodyScaling
 from yololstm.skeleton import N_JOINTS
 from yololstm.video import Frame
@@ -72,7 +74,7 @@ def annotation(
     p = np.array(theft, dtype=np.float32)
     predictions = Predictions(
         track=np.ones(len(p), dtype=np.int32),
-        start_s=np.arange(len(p)) * hop_s,
+        start_s=np.arange(len(p), dtype=np.float64) * hop_s,
         probability=np.stack([p, np.zeros_like(p), 1 - p], axis=1),
     )
     return Annotation(seen, predictions, LABELS, SPEC, RULE, **changes)  # type: ignore[arg-type]
@@ -190,12 +192,81 @@ def test_a_replay_finds_rows_whose_numbers_are_not_its_own(tmp_path: Path) -> No
     assert [count_of(f.image[BODY], THEFT) > 100 for f in frames] == [True] * 3
 
 
-def test_a_person_has_the_label_of_the_windows_at_that_moment() -> None:
-    seen = landmarks(range(25), fps=Fraction(5), n_frames=25)
-    a = annotation(seen, theft=(0.1, 0.1, 0.9, 0.9))
-    labels = [a.scene(frame, frame / 5).persons[0].status for frame in (0, 24)]
-    assert [status and status.label for status in labels] == [NORMAL, "theft"]
-    assert a.scene(24, 4.8).status == labels[1]
+@pytest.mark.parametrize(
+    "theft",
+    [(0.1, 0.1, 0.9, 0.9), (0.3, 0.9, 0.985, 0.96, 0.6), (0.1,) * 4, (0.99, 0.1, 0.1, 0.7, 0.98)],
+)
+def test_what_is_drawn_is_what_is_reported(theft: tuple[float, ...]) -> None:
+    """Whatever the windows around it say, and however low their mean is."""
+    seen = landmarks(range(35), fps=Fraction(5), n_frames=35)
+    a = replace(annotation(seen, theft=theft), rule=Rule({"theft": 0.978}))
+    reported = summary(a)["events"]
+    timeline = a.timeline(7.0).statuses
+    for frame in range(35):
+        time_s = (frame + 0.5) / 5
+        now = [e for e in reported if e["start_s"] <= time_s < e["end_s"]]
+        otherwise = Status(NORMAL) if time_s < len(theft) + 2 else None
+        expected = Status(now[0]["label"], now[0]["probability"]) if now else otherwise
+        scene, part = a.scene(frame, time_s), timeline[int(time_s / 7 * 1000)]
+        assert scene.status == scene.persons[0].status == expected
+        assert (part and part.label) == (expected and expected.label)
+
+
+def test_an_event_is_drawn_from_its_start_over_its_gaps_to_its_end() -> None:
+    seen = landmarks(range(60), fps=Fraction(5), n_frames=60)
+    rule = Rule({"theft": 0.8}, min_s=2.5, merge_gap_s=5.0)
+    a = replace(annotation(seen, theft=(0.1, 0.9, 0.9)), rule=rule)
+    again = Predictions(
+        np.ones(4, dtype=np.int32),
+        np.array([0.0, 1.0, 2.0, 8.5]),
+        np.array([[p, 0, 1 - p] for p in (0.1, 0.9, 0.9, 0.95)], dtype=np.float32),
+    )
+    a = replace(a, predictions=again)
+    (event,) = a.events
+    assert (event.start_s, event.raised_s, event.end_s) == (1.0, 4.0, 10.5)
+    labels = [status and status.label for status in (a.scene(f, f / 5).status for f in range(60))]
+    assert labels == [NORMAL] * 5 + ["theft"] * 48 + [NORMAL] * 5 + [None] * 2
+    heights = [round(s.probability or 0, 2) for s in a.timeline(12.0).statuses if s]
+    assert {0.5, 0.9, 0.95} <= set(heights) <= {0, 0.5, 0.9, 0.95}
+
+
+def test_nobody_else_has_the_label() -> None:
+    one = landmarks(range(10), fps=Fraction(5), n_frames=10)
+    both = [one, replace(one, track=np.full(10, 2, dtype=np.int32))]
+    p = Predictions(
+        track=np.array([1, 2], dtype=np.int32),
+        start_s=np.array([0.0, 0.0]),
+        probability=np.array([[0.1, 0, 0.9], [0, 0.8, 0.2]], dtype=np.float32),
+    )
+    merged = Landmarks.concatenate(both, one.source)
+    order = np.argsort(merged.frame, kind="stable")
+    a = Annotation(merged[order], p, LABELS, SPEC, RULE)
+    scene = a.scene(3, 0.6)
+    labels = {person.track: person.status and person.status.label for person in scene.persons}
+    assert labels == {1: NORMAL, 2: "assault"}
+    assert scene.status == scene.persons[1].status
+
+
+def test_of_two_labels_at_once_the_surer_is_drawn() -> None:
+    seen = landmarks([0], fps=Fraction(5), n_frames=1)
+    p = Predictions(
+        np.ones(2, dtype=np.int32),
+        np.array([0.0, 4.0]),
+        np.array([[0.6, 0.4, 0], [0.3, 0.7, 0]], dtype=np.float32),
+    )
+    a = Annotation(seen, p, LABELS, SPEC, Rule({"theft": 0.2, "assault": 0.2}, leave=0))
+    assert [(e.label, e.start_s) for e in a.events][:2] == [("theft", 0.0), ("assault", 0.0)]
+    status = a.scene(0, 0.0).status
+    assert status is not None
+    assert status.label == "theft"
+    labels = [s.label for s in a.timeline(6.0).statuses if s]
+    assert (labels[0], labels[-1]) == ("theft", "assault")
+
+
+def test_an_event_is_seen_in_the_timeline_of_a_whole_day() -> None:
+    seen = landmarks([0], fps=Fraction(5), n_frames=86400 * 5)
+    statuses = annotation(seen).timeline(86400.0).statuses
+    assert [s.label for s in statuses if s and s.label != NORMAL] == ["theft"]
 
 
 def test_a_person_without_windows_has_no_label() -> None:
@@ -206,17 +277,11 @@ def test_a_person_without_windows_has_no_label() -> None:
     assert set(a.timeline(1.0).statuses) == {None}
 
 
-def test_a_timeline_takes_the_worst_of_all_tracks() -> None:
-    seen = landmarks([0], fps=Fraction(5), n_frames=50)
-    a = annotation(seen)
-    p = Predictions(
-        track=np.array([1, 2], dtype=np.int32),
-        start_s=np.array([0.0, 0.0]),
-        probability=np.array([[0.1, 0, 0.9], [0, 0.8, 0.2]], dtype=np.float32),
-    )
-    statuses = Annotation(seen, p, a.labels, SPEC, RULE).timeline(10.0).statuses
-    assert {s.label for s in statuses[:300] if s} == {"assault"}
-    assert set(statuses[310:]) == {None}
+def test_where_normal_is_no_label_nobody_is_called_so() -> None:
+    a = annotation(landmarks([0], fps=Fraction(5), n_frames=1), theft=(0.1,))
+    p = replace(a.predictions, probability=a.predictions.probability[:, :2])
+    scene = replace(a, predictions=p, labels=LABELS[:2]).scene(0, 0.0)
+    assert (scene.status, scene.persons[0].status) == (None, None)
 
 
 def test_an_annotation_says_what_its_classifier_says() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,15 +18,15 @@ from torch import Tensor
 from yololstm import augmentation, models, scaling, training
 from yololstm.errors import CheckpointError
 from yololstm.events import Rule
-from yololstm.inference import Checkpoint
+from yololstm.inference import Checkpoint, Thresholds
 from yololstm.skeleton import JOINTS
-from yololstm.storage import atomic, sha256
+from yololstm.storage import atomic, read_json, read_windows, sha256
 from yololstm.training import Epoch, Snapshot
-from yololstm.windows import WindowSpec
+from yololstm.windows import Windows, WindowSpec
 
-__all__ = ["Checkpoint", "ResumeFile", "load", "save"]
+__all__ = ["Checkpoint", "ResumeFile", "forget", "load", "read_split", "save"]
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 # One key only: safetensors writes several in an order that changes from run to run.
 _KEY: Final = "yololstm"
 
@@ -43,7 +44,9 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "members": len(checkpoint.members),
         "mirrored": checkpoint.mirrored,
         "temperature": checkpoint.temperature,
+        "temperature_fitted": checkpoint.temperature_fitted,
         "rule": asdict(checkpoint.rule),
+        "thresholds": checkpoint.thresholds,
     }
     members = enumerate(checkpoint.members)
     tensors = {f"{i}.{name}": value for i, state in members for name, value in state.items()}
@@ -69,6 +72,18 @@ def load(path: Path) -> Checkpoint:
     return checkpoint
 
 
+def read_split(split: str, folder: Path, trained: Checkpoint, path: Path) -> Windows:
+    """The windows of a split. path: of the checkpoint.
+
+    Raises DataError, and CheckpointError where it was trained on others than those of the folder.
+    """
+    windows, fitted = read_windows(folder / f"{split}.npz"), read_json(folder / "scaling.json")
+    if (windows.spec, fitted) != (trained.spec, trained.scaling.to_dict()):
+        problem = f"trained on other windows than {folder}"
+        raise CheckpointError(path, problem, "Run the train stage again")
+    return windows
+
+
 def _parse(metadata: Mapping[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
     return Checkpoint(
         model=str(metadata["model"]),
@@ -79,8 +94,16 @@ def _parse(metadata: Mapping[str, Any], tensors: dict[str, Tensor]) -> Checkpoin
         labels=tuple(metadata["labels"]),
         mirrored=bool(metadata["mirrored"]),
         temperature=float(metadata["temperature"]),
+        temperature_fitted=bool(metadata["temperature_fitted"]),
         rule=Rule(**metadata["rule"]),
+        thresholds=_thresholds(metadata["thresholds"]),
     )
+
+
+def _thresholds(found: Thresholds) -> Thresholds:
+    if found not in get_args(Thresholds):
+        raise ValueError(f"thresholds {found!r}")
+    return found
 
 
 def _member(tensors: dict[str, Tensor], number: int) -> dict[str, Tensor]:
@@ -119,6 +142,11 @@ class ResumeFile:
         self._path.unlink(missing_ok=True)
 
 
+def forget(folder: Path) -> None:
+    """All resume files of a folder, and what a kill left of them, whatever run they are of."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _write(path: Path, tensors: dict[str, Tensor], value: dict[str, Any]) -> None:
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
     with atomic(path) as temporary:
@@ -127,7 +155,9 @@ def _write(path: Path, tensors: dict[str, Tensor], value: dict[str, Any]) -> Non
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.is_file():
-        raise CheckpointError(path, "no such file", "Run the train stage, or check the path")
+        raise CheckpointError(
+            path, "no such file", "Run the stages train and finish, or check the path"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_KEY)
@@ -146,9 +176,11 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _other(path: Path, problem: str) -> CheckpointError:
-    remedy = "Run the train stage again, or use the version of the program that wrote it"
+    remedy = "Run the stages train and finish again, or use the program's version that wrote it"
     return CheckpointError(path, problem, remedy)
 
 
 def _damaged(path: Path, problem: str) -> CheckpointError:
-    return CheckpointError(path, problem, "Fetch the file again, or run the train stage again")
+    return CheckpointError(
+        path, problem, "Fetch the file again, or run the stages train and finish again"
+    )

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yololstm.clips import NORMAL, Span
-from yololstm.events import Status
 from yololstm.skeleton import BONES
 
 Image = NDArray[np.uint8]
@@ -44,11 +43,20 @@ _SOCKET: Final[Colour] = (44, 49, 58)
 
 _WEIGHT: Final = 500
 _FLAT: Final = 0.15
-"""Height of the normal in the timeline."""
+"""Height in the timeline of what has no probability."""
 _SURE: Final = 0.5
 """Joints below this confidence are drawn faintly,"""
 _SEEN: Final = 0.1
 """and below this one not at all."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What somebody does at one moment."""
+
+    label: str
+    probability: float | None = None
+    """Of an abnormal label."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,7 @@ def palette(labels: Sequence[str]) -> dict[str, Colour]:
 
 def canvas(width: int, height: int) -> Image:
     """A dark frame with a faint grid, for landmarks without their video."""
-    image = _filled(width, height, (22, 25, 31))
+    image = filled(width, height, (22, 25, 31))
     step = max(16, round(math.hypot(width, height) / 24))
     image[step::step] = image[:, step::step] = (32, 36, 43)
     return image
@@ -157,6 +165,24 @@ def draw(frame: Image, scene: Scene, timeline: Strip, colours: Palette) -> Image
     header = _header(image, scene, colours, look)
     _tags(image, scene, colours, look, header, image.shape[0] - len(timeline.image))
     return image
+
+
+# --- for other pictures, too ---
+
+
+def filled(width: int, height: int, colour: Colour) -> Image:
+    return np.full((height, width, 3), colour, dtype=np.uint8)
+
+
+def text(image: Image, words: str, x: int, base: int, size: int, colour: Colour) -> None:
+    """One line on the image itself, from x on; base: the row on which letters stand."""
+    cv2.putText(image, words, (x, base), colour, _font(), size, _WEIGHT)
+
+
+def text_width(words: str, size: int) -> int:
+    """In pixels."""
+    _, _, width, _ = cv2.getTextSize((0, 0), words, (0, 0), _font(), size, _WEIGHT)
+    return int(width)
 
 
 # --- persons and bags ---
@@ -217,7 +243,7 @@ def _tags(
     tags += [(box, "bag", _BAG) for box in scene.bags]
     for box, words, colour in tags:
         if np.isfinite(box).all():
-            size = _text_width(words, look.small) + 2 * look.pad, look.row
+            size = text_width(words, look.small) + 2 * look.pad, look.row
             place = _free_place(box, size, (image.shape[1], bottom), taken)
             taken = [*taken, place]
             _chip(image, words, place, colour, look, look.small)
@@ -251,14 +277,14 @@ def _header(
     width, height = image.shape[1], round(1.2 * look.row)
     top, gap = look.pad, 2 * look.pad
     words = _words(scene.status) or "undecided"
-    end = top + _text_width(words, look.text) + gap
+    end = top + text_width(words, look.text) + gap
     status = _Rectangle(top, top, end, top + height)
     _chip(image, words, status, _colour(scene.status, colours), look, look.text)
 
     clock = _clock(scene.time_s)
     entries = [(label, colour) for label, colour in colours.items()]
-    widths = [_text_width(label, look.small) + look.small + gap for label, _ in entries]
-    left = width - look.pad - gap - _text_width(clock, look.small) - sum(widths)
+    widths = [text_width(label, look.small) + look.small + gap for label, _ in entries]
+    left = width - look.pad - gap - text_width(clock, look.small) - sum(widths)
     if left < end + gap:
         left, entries = max(left + sum(widths), 0), []
     panel = _Rectangle(left, top, width - look.pad, top + height)
@@ -279,18 +305,18 @@ def _header(
 def strip(timeline: Timeline, width: int, height: int, colours: Palette) -> Strip:
     """The timeline for frames of (height, width).
 
-    Its lower row is what is predicted: the higher, the more probable; normal lies flat. The row
-    above, where the truth is known, is what was labelled.
+    Its lower row is what is predicted: events, the higher, the more probable; normal lies flat.
+    The row above, where the truth is known, is what was labelled.
     """
     look = _Look.of(width, height)
     rows = [("predicted", _predicted_row(timeline, colours, look.row))]
     if timeline.truth is not None:
         rows.insert(0, ("labelled", _truth_row(timeline, timeline.truth, colours, look.row // 2)))
-    left = 2 * look.pad + max(_text_width(caption, look.small) for caption, _ in rows)
+    left = 2 * look.pad + max(text_width(caption, look.small) for caption, _ in rows)
     if left > width // 3:
         left, rows = look.pad, [("", row) for _, row in rows]
     right = max(width - look.pad, left + 1)
-    image = _filled(width, sum(len(row) + look.pad for _, row in rows) + look.pad, _INK)
+    image = filled(width, sum(len(row) + look.pad for _, row in rows) + look.pad, _INK)
     top = look.pad
     for caption, row in rows:
         size = (right - left, len(row))
@@ -304,10 +330,10 @@ def strip(timeline: Timeline, width: int, height: int, colours: Palette) -> Stri
 
 def _predicted_row(timeline: Timeline, colours: Palette, height: int) -> Image:
     """(height, parts, 3)"""
-    row = _filled(len(timeline.statuses), height, _SOCKET)
+    row = filled(len(timeline.statuses), height, _SOCKET)
     for part, status in enumerate(timeline.statuses):
         if status is not None:
-            share = _FLAT if status.label == NORMAL else status.probability
+            share = _FLAT if status.probability is None else status.probability
             row[height - max(1, round(share * height)) :, part] = _colour(status, colours)
     return row
 
@@ -315,7 +341,7 @@ def _predicted_row(timeline: Timeline, colours: Palette, height: int) -> Image:
 def _truth_row(timeline: Timeline, truth: Sequence[Span], colours: Palette, height: int) -> Image:
     """(height, parts, 3)"""
     parts = len(timeline.statuses)
-    row = _filled(parts, height, _dimmed(colours[NORMAL]))
+    row = filled(parts, height, _dimmed(colours[NORMAL]))
     for span in truth:
         begin, end = (round(t / timeline.duration_s * parts) for t in (span.start_s, span.end_s))
         row[:, max(0, begin) : max(begin + 1, end)] = colours.get(span.label, UNKNOWN)
@@ -338,7 +364,9 @@ def _colour(status: Status | None, colours: Palette) -> Colour:
 
 
 def _words(status: Status | None) -> str:
-    return "" if status is None else f"{status.label} {status.probability:.2f}"
+    if status is None or status.probability is None:
+        return "" if status is None else status.label
+    return f"{status.label} {status.probability:.2f}"
 
 
 def _clock(time_s: float) -> str:
@@ -363,22 +391,12 @@ def _text(
     image: Image, words: str, x: int, top: int, height: int, size: int, colour: Colour
 ) -> None:
     """One line, centred between top and top + height."""
-    base = top + round(height / 2 + 0.36 * size)
-    cv2.putText(image, words, (x, base), colour, _font(), size, _WEIGHT)
-
-
-def _text_width(words: str, size: int) -> int:
-    _, _, width, _ = cv2.getTextSize((0, 0), words, (0, 0), _font(), size, _WEIGHT)
-    return int(width)
+    text(image, words, x, top + round(height / 2 + 0.36 * size), size, colour)
 
 
 @cache
 def _font() -> cv2.FontFace:
     return cv2.FontFace("sans")
-
-
-def _filled(width: int, height: int, colour: Colour) -> Image:
-    return np.full((height, width, 3), colour, dtype=np.uint8)
 
 
 def _dimmed(colour: Colour) -> Colour:

@@ -5,7 +5,7 @@ Labels are indices 0..C-1; -1 as a prediction stands for "none of them".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Self
 
@@ -21,7 +21,7 @@ from yololstm.events import Rule
 from yololstm.inference import Checkpoint, Classifier
 from yololstm.intervals import Bootstrap, Interval, poisson_rate
 from yololstm.operating import Sweep, curve, measure, sweep
-from yololstm.scoring import Casts, Footage, score
+from yololstm.scoring import Casts, Footage
 from yololstm.variation import over_runs
 from yololstm.windows import Windows
 
@@ -90,9 +90,10 @@ def evaluate(
     casts: Casts,
     decision: Decision,
     rng: np.random.Generator,
+    unseen: Collection[str] = (),
 ) -> Evaluation:
     """test: windows with their (N, C) logits; clips: those of the test split; casts: who does what
-    in them; rng: for the intervals.
+    in them; rng: for the intervals; unseen: the clip_id of those that nobody looked at.
 
     Raises EmptyError where no clip or no window is of our labels.
     """
@@ -106,7 +107,7 @@ def evaluate(
             f"{len(whole.y)} test clips and {len(windows.y)} test windows of {', '.join(labels)}",
             "See the reports of index and segment",
         )
-    footage = Footage.of(clips, test, probability, labels, casts)
+    footage = Footage.of(clips, test, probability, labels, casts, unseen)
     swept = sweep(footage, decision.rule)
     takes = np.array([clip.take for clip in clips])
     drawn = Bootstrap.of(np.concatenate([takes, test.take]), rng)
@@ -231,10 +232,9 @@ def _reliability(logits: NDArray[np.floating], y: Labels, temperature: float) ->
 def _events(footage: Footage, swept: Sweep, rule: Rule, drawn: Bootstrap) -> dict[str, Any]:
     """See scoring. resolution_per_hour: of a rate of false alarms; finer ones cannot be seen."""
     hours = footage.normal_hours
-    told = measure(footage, swept, rule)
-    delay = score(footage, footage.alarms(rule)).delay_s
+    told, result = measure(footage, swept, rule)
     takes = np.array([truth.take for truth in footage.truths])
-    told["operating"]["recall_95"] = _told(drawn.share(takes, np.isfinite(delay)))
+    told["operating"]["recall_95"] = _told(drawn.share(takes, np.isfinite(result.delay_s)))
     if hours > 0:
         rate = poisson_rate(told["operating"]["false_alarms"], hours)
         told["operating"]["false_alarms_per_hour_95"] = _told(rate)

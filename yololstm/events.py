@@ -73,14 +73,6 @@ class Rule:
         return self.enter.get(label, FALLBACK)
 
 
-@dataclass(frozen=True)
-class Status:
-    """What somebody does at one moment."""
-
-    label: str
-    probability: float
-
-
 class EventStream:
     """Events as they come, of any number of tracks."""
 
@@ -90,7 +82,9 @@ class EventStream:
         self._labels = labels
         self._watches: dict[int, list[tuple[int, _Watch]]] = {}
 
-    def feed(self, track: int, start_s: float, probability: Sequence[float]) -> list[Signal]:
+    def feed(
+        self, track: int, start_s: float, probability: Sequence[float] | NDArray[np.floating]
+    ) -> list[Signal]:
         """A window; those of one track come in the order of their starts.
 
         probability: (C,), a value a label.
@@ -103,7 +97,7 @@ class EventStream:
             ]
         signals: list[Signal] = []
         for column, watch in self._watches[track]:
-            signals += watch.feed(start_s, probability[column])
+            signals += watch.feed(start_s, float(probability[column]))
         return signals
 
     def advance(self, time_s: float) -> list[Signal]:
@@ -222,7 +216,7 @@ def detect(
     for column, label in enumerate(labels):
         if label == NORMAL:
             continue
-        values = probability[order, column]
+        values = probability[order, column].astype(np.float64)
         peaks = np.maximum.reduceat(values, bounds[:-1])
         # Most people never come near: they need no watching.
         for i in np.flatnonzero(peaks >= rule.threshold(label)).tolist():
@@ -264,29 +258,3 @@ def probability_at(
     mean: NDArray[np.float64] = (total[end] - total[first]) / (end - first)[:, None]
     mean[alone & (np.minimum(since_last, until_next) > window_s / 2)] = np.nan
     return mean
-
-
-def status(probability: NDArray[np.floating], labels: Sequence[str], rule: Rule) -> Status | None:
-    """The likeliest of the abnormal labels that reach their thresholds, else normal.
-
-    probability: (C,). None where it is NaN, or where normal is not among the labels.
-    """
-    if np.isnan(probability).any():
-        return None
-    of = dict(zip(labels, probability.tolist(), strict=True))
-    normal = of.pop(NORMAL, None)
-    reached = [label for label, value in of.items() if value >= rule.threshold(label)]
-    if reached:
-        label = max(reached, key=lambda name: of[name])
-        return Status(label, of[label])
-    return None if normal is None else Status(NORMAL, normal)
-
-
-def worst(statuses: Iterable[Status | None]) -> Status | None:
-    """The surest abnormal status; where all are normal, the one that is least sure of it."""
-    known = [status for status in statuses if status is not None]
-    return max(
-        known,
-        key=lambda s: (s.label != NORMAL, -s.probability if s.label == NORMAL else s.probability),
-        default=None,
-    )

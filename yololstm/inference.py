@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -17,6 +17,10 @@ from yololstm.landmarks import Landmarks
 from yololstm.scaling import Scaling
 from yololstm.segmentation import segment
 from yololstm.windows import WindowSpec
+
+Thresholds = Literal["rate", "f1", "default"]
+"""Chosen for the rate of false alarms that is asked for; by the best F1 of events, where val is too
+short to see that rate; events.FALLBACK for each, where val has no windows."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,12 @@ class Checkpoint:
     """It was taught mirror images, and so is asked for both."""
     temperature: float = 1.0
     """What logits are divided by, so that a probability of 0.8 is right in 8 of 10 cases."""
+    temperature_fitted: bool = False
+    """On val; else it is 1 because val could not tell it."""
     rule: Rule = field(default_factory=Rule)
     """How its probabilities become events; the thresholds are of these weights and no others."""
+    thresholds: Thresholds = "default"
+    """How they came about."""
 
     def network(self) -> nn.Module:
         """Raises KeyError, TypeError, ValueError or RuntimeError where name, args and members do

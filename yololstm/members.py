@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,12 +31,17 @@ class Job:
     windows: Path
     """The folder of train.npz, val.npz and scaling.json."""
     cache: Path
-    """The folder of its resume file."""
+    """The folder of its resume file; see cache_of."""
 
     def resume_file(self) -> ResumeFile:
         files = [self.windows / name for name in ("train.npz", "val.npz", "scaling.json")]
         known = [self.model, self.args, self.labels, asdict(self.settings), self.device]
         return ResumeFile(self.cache, known, files)
+
+
+def cache_of(output: Path) -> Path:
+    """Where the runs that end in ``output`` keep their resume files, and no others do."""
+    return Path(".cache/train") / re.sub(r"\W+", "-", str(output.with_suffix(""))).strip("-")
 
 
 def train_member(job: Job) -> Result:

@@ -1,10 +1,12 @@
 """Operating points: at which thresholds alarms are raised, and what each would cost.
 
-Every abnormal label may cause an equal share of the false alarms that are asked for. Of the
-thresholds that keep within it, those are best at which most of its events are caught; of the
-longest row of these the middle one is taken, furthest from where things change. Where the footage
-has no event of the label, or none is ever caught, it is the lowest that keeps within the share,
-but not below events.FALLBACK.
+The rate that is asked for allows so many false alarms, of all labels together (``budget``). They
+are spent bit by bit, each where it catches the most further events a false alarm
+(``at_rate``); what catches nothing more is not spent. Of the thresholds that keep within what a
+label was given, those are best at which most of its events are caught; of the longest row of these
+the middle one is taken, furthest from where things change. Where the footage has no event of the
+label, or none is ever caught, it is the lowest that causes no false alarm, but not below
+events.FALLBACK.
 
 Footage in which the rate that is asked for means less than one false alarm cannot show it: two
 minutes without one say little about an hour. For use, thresholds are then chosen for the best
@@ -13,7 +15,8 @@ balance instead: the greatest F1 of events.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, Final, NamedTuple
@@ -22,7 +25,7 @@ import numpy as np
 from scipy.special import expit
 
 from yololstm.events import FALLBACK, Rule
-from yololstm.scoring import Alarm, Footage, score, summary
+from yololstm.scoring import Alarm, Footage, Score, score, summary
 
 RATES: Final = (1.0, 2.0, 5.0)
 """False alarms an hour at which test is measured."""
@@ -52,6 +55,12 @@ def sweep(footage: Footage, rule: Rule) -> Sweep:
         label: [_point(footage, label, rule, threshold) for threshold in _THRESHOLDS]
         for label in footage.abnormal
     }
+
+
+def budget(rate: float, hours: float) -> int:
+    """How many false alarms ``rate`` an hour allows in ``hours`` of normal footage; 0 where that
+    is too little footage to see the rate."""
+    return math.floor(rate * hours)
 
 
 def choose(points: Sequence[Point], allowed: float) -> Point:
@@ -85,20 +94,34 @@ def balance(points: Sequence[Point]) -> Point:
 
 def at_rate(swept: Sweep, rule: Rule, rate: float, hours: float) -> Rule:
     """``rule`` with the thresholds for ``rate`` false alarms an hour in ``hours`` of normal
-    footage."""
-    allowed = rate * hours / max(len(swept), 1)
-    enter = {label: choose(points, allowed).threshold for label, points in swept.items()}
-    return replace(rule, enter=enter)
+    footage.
+
+    Of what is equally good the cheapest comes first, then what is for the label to which least was
+    given, then for the first label.
+    """
+    levels = {label: _levels(points) for label, points in swept.items()}
+    given = {label: each[0] for label, each in levels.items()}
+    while offers := list(_offers(levels, given, budget(rate, hours))):
+        best = max(offers, key=lambda o: (o.gain / o.cost, -o.cost, -given[o.label].false_alarms))
+        given[best.label] = best.level
+    return replace(
+        rule,
+        enter={x: choose(points, given[x].false_alarms).threshold for x, points in swept.items()},
+    )
 
 
-def measure(footage: Footage, swept: Sweep, rule: Rule) -> dict[str, Any]:
-    """Events at the thresholds in use, and at RATES with thresholds chosen on this very footage."""
+def measure(footage: Footage, swept: Sweep, rule: Rule) -> tuple[dict[str, Any], Score]:
+    """Events at the thresholds in use ("operating"), and at RATES ("at_1_per_hour") with thresholds
+    chosen on this very footage; and the score at the thresholds in use."""
     hours = footage.normal_hours
     rates = {f"at_{rate:g}_per_hour": at_rate(swept, rule, rate, hours) for rate in RATES}
-    return {
-        name: {**_measured(footage, point), "thresholds": dict(point.enter)}
-        for name, point in {"operating": rule, **rates}.items()
+    rules = {"operating": rule, **rates}
+    results = {name: score(footage, footage.alarms(each)) for name, each in rules.items()}
+    told = {
+        name: {**summary(footage, result), "thresholds": dict(rules[name].enter)}
+        for name, result in results.items()
     }
+    return told, results["operating"]
 
 
 def curve(footage: Footage, swept: Sweep) -> list[tuple[str, float, float, float]]:
@@ -116,8 +139,43 @@ def curve(footage: Footage, swept: Sweep) -> list[tuple[str, float, float, float
     return rows
 
 
-def _measured(footage: Footage, rule: Rule) -> dict[str, Any]:
-    return summary(footage, score(footage, footage.alarms(rule)))
+class _Level(NamedTuple):
+    """What a label is given, and what that catches."""
+
+    false_alarms: int
+    caught: int
+
+
+class _Offer(NamedTuple):
+    """Another level for a label, and how much more it costs and catches."""
+
+    label: str
+    level: _Level
+    cost: int
+    gain: int
+
+
+def _levels(points: Sequence[Point]) -> list[_Level]:
+    """The cheapest, and those at which more is caught than at any cheaper one."""
+    least = choose(points, 0)
+    levels = [_Level(least.false_alarms, least.caught)]
+    for count in sorted({point.false_alarms for point in points}):
+        caught = choose(points, count).caught
+        if count > levels[-1].false_alarms and caught > levels[-1].caught:
+            levels.append(_Level(count, caught))
+    return levels
+
+
+def _offers(
+    levels: Mapping[str, Sequence[_Level]], given: Mapping[str, _Level], allowed: int
+) -> Iterator[_Offer]:
+    """Those that can be paid for with what is left."""
+    left = allowed - sum(level.false_alarms for level in given.values())
+    for label, each in levels.items():
+        for level in each:
+            cost, gain = (a - b for a, b in zip(level, given[label], strict=True))
+            if 0 < cost <= left:
+                yield _Offer(label, level, cost, gain)
 
 
 def _point(footage: Footage, label: str, rule: Rule, threshold: float) -> Point:

@@ -23,7 +23,7 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Data(_Section):
@@ -158,6 +158,8 @@ class Params(_Section):
             raise ValueError("labels: a label stands twice")
         if IGNORED in self.labels:
             raise ValueError(f"labels: {IGNORED} is for events that are no label")
+        if "none" in self.labels:
+            raise ValueError("labels: none is for clips of which nothing is said")
         unknown = set(self.data.label_map.values()) - {*self.labels, NORMAL, IGNORED}
         if unknown:
             raise ValueError(f"data.label_map: {sorted(unknown)} not among labels")

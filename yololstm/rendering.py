@@ -1,5 +1,9 @@
 """Annotated video: a clip's frames with what was seen and what a classifier says of it.
 
+What somebody is said to do are the events that are found in the whole clip: from their start to
+their end, as a person who looks back on it would tell, though an alarm is raised only in between.
+Who is in none is normal.
+
 The result has a constant rate: that at which frames were looked at. Where the source's own rate
 varies, a frame stands until the next one is due, so that time runs as in the source; of two frames
 that are due at once the first is shown. No more than two frames are in memory at a time.
@@ -8,19 +12,21 @@ that are due at once the first is shown. No more than two frames are in memory a
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from yololstm import drawing, events, video
-from yololstm.clips import Span
-from yololstm.drawing import Person, Scene, Timeline
-from yololstm.events import Rule, Status
+from yololstm import drawing, video
+from yololstm.clips import NORMAL, Span
+from yololstm.drawing import Person, Scene, Status, Timeline
+from yololstm.events import Event, Rule, detect, probability_at
 from yololstm.inference import Classifier, Predictions
 from yololstm.landmarks import Landmarks
 from yololstm.storage import atomic
@@ -43,7 +49,7 @@ class Annotation:
     labels: Sequence[str]
     spec: WindowSpec
     rule: Rule
-    """From which probability on an abnormal label is named."""
+    """Which of the predictions are an event."""
     truth: Sequence[Span] | None = None
     """None where nobody has labelled the clip."""
 
@@ -63,41 +69,95 @@ class Annotation:
     def window_s(self) -> float:
         return self.spec.length / self.spec.fps
 
-    def statuses(self, time_s: NDArray[np.floating]) -> dict[int, list[Status | None]]:
-        """What each track with windows does at each of these moments."""
-        tracks = self.predictions.track
-        return {
-            int(track): [
-                events.status(row, self.labels, self.rule)
-                for row in events.probability_at(
-                    time_s,
-                    self.predictions.start_s[tracks == track],
-                    self.predictions.probability[tracks == track],
-                    self.window_s,
-                )
-            ]
-            for track in np.unique(tracks)
-        }
+    @cached_property
+    def events(self) -> list[Event]:
+        """By start."""
+        return detect(
+            self.predictions.track,
+            self.predictions.start_s,
+            self.predictions.probability,
+            window_s=self.window_s,
+            labels=self.labels,
+            rule=self.rule,
+        )
 
     def scene(self, frame: int, time_s: float) -> Scene:
         """frame: its number in the video, as in the landmarks."""
-        of_track = {t: status for t, (status,) in self.statuses(np.array([time_s])).items()}
         begin, end = np.searchsorted(self.landmarks.frame, [frame, frame + 1])
         seen = self.landmarks[begin:end]
-        people = seen.persons()
+        people, going_on = seen.persons(), self._going_on(time_s)
         persons = [
-            Person(int(track), box, xy, confidence, of_track.get(int(track)))
+            Person(int(track), box, xy, confidence, self._status(int(track), time_s, going_on))
             for track, box, xy, confidence in zip(
                 people.track, people.box, people.xy, people.confidence, strict=True
             )
         ]
-        return Scene(time_s, persons, seen.bags().box, events.worst(of_track.values()))
+        anybody = _worst(going_on) or self._calm(self._starts, np.array([time_s]))[0]
+        return Scene(time_s, persons, seen.bags().box, anybody)
 
     def timeline(self, duration_s: float) -> Timeline:
-        middles = (np.arange(_PARTS) + 0.5) * (duration_s / _PARTS)
-        by_track = self.statuses(middles).values()
-        statuses = [events.worst(moment) for moment in zip(*by_track, strict=True)]
-        return Timeline(duration_s, statuses or [None] * _PARTS, self.truth)
+        """Of several events at once, the likelier at that moment."""
+        part_s = duration_s / _PARTS
+        middles = (np.arange(_PARTS) + 0.5) * part_s
+        said: list[list[Status]] = [[] for _ in range(_PARTS)]
+        for event in self.events:
+            first = min(int(event.start_s / part_s), _PARTS - 1)
+            end = max(round(event.end_s / part_s), first + 1)
+            within = np.clip(middles[first:end], event.start_s, event.end_s)
+            for part, probability in enumerate(self._course(event, within), first):
+                said[part].append(Status(event.label, probability))
+        calm = self._calm(self._starts, middles)
+        statuses = [_likeliest(part) or other for part, other in zip(said, calm, strict=True)]
+        return Timeline(duration_s, statuses, self.truth)
+
+    def _status(self, track: int, time_s: float, going_on: Sequence[Event]) -> Status | None:
+        worst = _worst([event for event in going_on if event.track == track])
+        starts = self.predictions.start_s[self._windows_of(track)]
+        return worst or self._calm(starts, np.array([time_s]))[0]
+
+    def _going_on(self, time_s: float) -> list[Event]:
+        begun = bisect_right(self.events, time_s, key=lambda event: event.start_s)
+        recent = bisect_right(
+            self.events, time_s - self._longest_s, hi=begun, key=lambda event: event.start_s
+        )
+        return [event for event in self.events[recent:begun] if time_s < event.end_s]
+
+    def _calm(
+        self, start_s: NDArray[np.floating], time_s: NDArray[np.floating]
+    ) -> list[Status | None]:
+        """Normal where one of these windows, in order, speaks for a moment or is at most half a
+        window away; elsewhere nobody knows."""
+        reach_s = self.window_s / 2
+        before = np.searchsorted(start_s, time_s - self.window_s - reach_s, side="left")
+        by_then = np.searchsorted(start_s, time_s + reach_s, side="right")
+        normal = Status(NORMAL) if NORMAL in self.labels else None
+        return [normal if known else None for known in (before < by_then).tolist()]
+
+    def _course(self, event: Event, time_s: NDArray[np.floating]) -> list[float]:
+        """How probable the event is at each of these moments; where it bridges a gap in which no
+        window speaks, as much as on the whole."""
+        rows, column = self._windows_of(event.track), self.labels.index(event.label)
+        mean = probability_at(
+            time_s,
+            self.predictions.start_s[rows],
+            self.predictions.probability[rows, column : column + 1],
+            self.window_s,
+        )[:, 0]
+        course: list[float] = np.where(np.isnan(mean), event.probability, mean).tolist()
+        return course
+
+    def _windows_of(self, track: int) -> slice:
+        begin, end = np.searchsorted(self.predictions.track, [track, track + 1])
+        return slice(int(begin), int(end))
+
+    @cached_property
+    def _starts(self) -> NDArray[np.float64]:
+        """Of everybody's windows, in order."""
+        return np.sort(self.predictions.start_s)
+
+    @cached_property
+    def _longest_s(self) -> float:
+        return max((event.end_s - event.start_s for event in self.events), default=0.0)
 
 
 def annotate(
@@ -137,6 +197,15 @@ def replay(
     _write(
         _blanks(smaller.landmarks, duration_s, size), smaller, duration_s, size, out, crf, on_frame
     )
+
+
+def _worst(events: Iterable[Event]) -> Status | None:
+    """The surest, with the probability that it is reported with."""
+    return _likeliest([Status(event.label, event.probability) for event in events])
+
+
+def _likeliest(statuses: Iterable[Status]) -> Status | None:
+    return max(statuses, key=lambda status: status.probability or 0.0, default=None)
 
 
 def _write(

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from yololstm import events, video
+from yololstm import video
 from yololstm.console import progress
 from yololstm.extractor import Extractor
 from yololstm.inference import Classifier
@@ -78,17 +78,9 @@ class Runner:
 def summary(annotation: Annotation) -> dict[str, Any]:
     """The events of a clip, and what they were made of, in values that JSON can say."""
     source, predictions = annotation.landmarks.source, annotation.predictions
-    found = events.detect(
-        predictions.track,
-        predictions.start_s,
-        predictions.probability,
-        window_s=annotation.window_s,
-        labels=annotation.labels,
-        rule=annotation.rule,
-    )
     return {
         "labels": list(annotation.labels),
-        "events": [asdict(event) for event in found],
+        "events": [asdict(event) for event in annotation.events],
         "rule": asdict(annotation.rule),
         "frames": {"count": source.n_frames, "fps": float(source.fps), "backend": source.backend},
         "windows": {"count": len(predictions), **asdict(annotation.spec)},

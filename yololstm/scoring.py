@@ -6,13 +6,22 @@
   and one window after its end: so long a window may still look at it.
 - The delay is from its start to the first such alarm. An alarm is raised when a window ends,
   because no earlier has the camera seen it.
-- An alarm is false where its event neither overlaps nor touches a span of its clip that is not
-  normal. Those are counted over normal footage: all that lies outside of such spans.
+- An alarm is false where no span that is not normal overlaps or touches the time from its event's
+  start until it is raised: what comes later cannot have caused it.
+- An alarm that is not false and is still on when another event starts, catches that one too, with
+  a delay of 0. One that is over and only keeps a new one from being raised (Rule.cool_down_s) does
+  not: whoever looks sees nobody then.
+- False alarms are counted over normal footage: all moments at which one could be raised. An event
+  is at least one window long, so these are the moments before which a whole window has been
+  watched that touches nothing: neither the first of a clip, nor those during a span that is not
+  normal and until one window after it. (A Rule.min_s beyond a window's length would make them
+  fewer still; that is not taken into account.) A clip that nobody looked at, because its video
+  could not be read, has none; what happens in it is missed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, NamedTuple, Self
@@ -66,6 +75,8 @@ class Footage:
     """(N,)"""
     probability: NDArray[np.floating]
     """(N, C) calibrated."""
+    unseen: Collection[str] = ()
+    """The clip_id of clips that nobody looked at."""
 
     @classmethod
     def of(
@@ -75,8 +86,10 @@ class Footage:
         probability: NDArray[np.floating],
         labels: Sequence[str],
         casts: Casts | None = None,
+        unseen: Collection[str] = (),
     ) -> Self:
-        """clips: all of a split, with windows or without; casts: who does what, where known."""
+        """clips: all of a split, with windows or without; casts: who does what, where known;
+        unseen: the clip_id of those that nobody looked at."""
         names, clip = np.unique(windows.clip, return_inverse=True)
         tracks, track = np.unique(windows.track, return_inverse=True)
         people, person = np.unique(clip * len(tracks) + track, return_inverse=True)
@@ -91,6 +104,7 @@ class Footage:
             person=person,
             start_s=windows.start_s,
             probability=probability,
+            unseen=frozenset(unseen),
         )
 
     @property
@@ -99,18 +113,23 @@ class Footage:
 
     @property
     def hours(self) -> float:
-        return sum(clip.duration_s for clip in self.clips) / 3600
+        """Of what was looked at."""
+        return sum(clip.duration_s for clip in self._seen) / 3600
 
-    @property
+    @cached_property
     def normal_hours(self) -> float:
-        seconds = sum(end - start for spans in self.busy.values() for start, end in spans)
-        return self.hours - seconds / 3600
+        """Of the moments at which an alarm that is raised would be false."""
+        return sum(_normal_s(clip, self.window_s) for clip in self._seen) / 3600
 
     @cached_property
     def busy(self) -> Mapping[str, Sequence[tuple[float, float]]]:
-        """When something happens that is not normal, of our labels or not, by clip_id: intervals
-        that lie apart, within the clip."""
+        """When something happens that is not normal, of our labels or not, by clip_id: start and
+        end of each, within the clip."""
         return {clip.clip_id: _busy(clip) for clip in self.clips}
+
+    @property
+    def _seen(self) -> list[Clip]:
+        return [clip for clip in self.clips if clip.clip_id not in self.unseen]
 
     def alarms(self, rule: Rule, label: str | None = None) -> list[Alarm]:
         """By clip; of one label, or of all."""
@@ -142,7 +161,7 @@ def score(footage: Footage, alarms: Sequence[Alarm]) -> Score:
     for clip, event in alarms:
         by_clip.setdefault(clip, []).append(event)
     within = [
-        [event for event in by_clip.get(truth.clip, ()) if _answers(event, truth, footage.window_s)]
+        [event for event in by_clip.get(truth.clip, ()) if _answers(event, truth, footage)]
         for truth in footage.truths
     ]
     return Score(
@@ -207,24 +226,34 @@ def _truths(clip: Clip, labels: Sequence[str], casts: Casts) -> Iterable[Truth]:
 
 
 def _busy(clip: Clip) -> list[tuple[float, float]]:
-    merged: list[tuple[float, float]] = []
-    for span in sorted((s for s in clip.spans if s.label != NORMAL), key=lambda s: s.start_s):
-        start, end = max(span.start_s, 0.0), min(span.end_s, clip.duration_s)
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(merged[-1][1], end)
-        elif start < end:
-            merged.append((start, end))
-    return merged
+    return [
+        (max(span.start_s, 0.0), min(span.end_s, clip.duration_s))
+        for span in clip.spans
+        if span.label != NORMAL and span.start_s <= clip.duration_s
+    ]
 
 
-def _answers(event: Event, truth: Truth, window_s: float) -> bool:
-    in_time = truth.start_s - _ROUNDING_S <= event.raised_s <= truth.end_s + window_s + _ROUNDING_S
-    return in_time and (not truth.tracks or event.track in truth.tracks)
+def _normal_s(clip: Clip, window_s: float) -> float:
+    normal_s, from_s = 0.0, window_s
+    for start_s, end_s in sorted(_busy(clip)):
+        normal_s += max(start_s - from_s, 0.0)
+        from_s = max(from_s, end_s + window_s)
+    return normal_s + max(clip.duration_s - from_s, 0.0)
+
+
+def _answers(event: Event, truth: Truth, footage: Footage) -> bool:
+    if truth.tracks and event.track not in truth.tracks:
+        return False
+    if event.raised_s < truth.start_s - _ROUNDING_S:
+        still_on = truth.start_s < event.end_s - _ROUNDING_S
+        return still_on and _touches(event, footage.busy[truth.clip])
+    return event.raised_s <= truth.end_s + footage.window_s + _ROUNDING_S
 
 
 def _touches(event: Event, busy: Iterable[tuple[float, float]]) -> bool:
+    """Whether any of it happens before the alarm is raised."""
     return any(
-        start <= event.end_s + _ROUNDING_S and event.start_s <= end + _ROUNDING_S
+        start <= event.raised_s + _ROUNDING_S and event.start_s <= end + _ROUNDING_S
         for start, end in busy
     )
 

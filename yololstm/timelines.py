@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from typing import Final
 
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yololstm.clips import NORMAL, Clip
-from yololstm.drawing import UNKNOWN, Colour, Image, Palette, palette
+from yololstm.drawing import UNKNOWN, Colour, Image, Palette, filled, palette, text, text_width
 from yololstm.events import Event, Rule
 from yololstm.scoring import Footage, score
 
@@ -36,7 +35,6 @@ _FAINT: Final[Colour] = (84, 91, 102)
 _BAND: Final = 0.35
 _LATE_S: Final = 1e-3
 _TEXT: Final = 12
-_WEIGHT: Final = 500
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def sheet(courses: Sequence[Course], labels: Sequence[str], rule: Rule) -> Image
     colours = palette(labels)
     columns = min(_COLUMNS, len(courses))
     width, height = _PANEL
-    image = _filled(columns * width, _LEGEND + math.ceil(len(courses) / columns) * height, _PAPER)
+    image = filled(columns * width, _LEGEND + math.ceil(len(courses) / columns) * height, _PAPER)
     _legend(image, labels, colours)
     for i, course in enumerate(courses):
         y, x = _LEGEND + i // columns * height, i % columns * width
@@ -127,12 +125,12 @@ def _latest(
 
 
 def _panel(course: Course, labels: Sequence[str], rule: Rule, colours: Palette) -> Image:
-    image = _filled(*_PANEL, _PAPER)
+    image = filled(*_PANEL, _PAPER)
     x0, y0, x1, y1 = _PLOT
     image[y0:y1, x0:x1] = _FIELD
     _bands(image, course, colours)
     _axes(image, course.clip.duration_s)
-    _text(image, course.clip.clip_id, _PLOT[0], 14, _INK)
+    text(image, course.clip.clip_id, _PLOT[0], 14, _TEXT, _INK)
     for column, label in enumerate(labels):
         if label != NORMAL:
             y = _height(rule.threshold(label))
@@ -156,12 +154,14 @@ def _axes(image: Image, duration_s: float) -> None:
     for value in (0.0, 0.5, 1.0):
         y = _height(value)
         image[y, x0:x1] = _FAINT
-        _text(image, f"{value:g}", _PLOT[0] - 6 - _text_width(f"{value:g}"), y + 4, _INK)
+        text(
+            image, f"{value:g}", _PLOT[0] - 6 - text_width(f"{value:g}", _TEXT), y + 4, _TEXT, _INK
+        )
     step = next((s for s in (1, 2, 5, 10, 30, 60, 300, 600) if duration_s / s <= 9), 3600)
     for time_s in range(0, math.floor(duration_s) + 1, step):
         x = x0 + round(time_s / duration_s * (x1 - 1 - x0))
         image[y1 : y1 + 4, x] = _INK
-        _text(image, f"{time_s}" if time_s else "0 s", x - 4, y1 + 18, _INK)
+        text(image, f"{time_s}" if time_s else "0 s", x - 4, y1 + 18, _TEXT, _INK)
 
 
 def _line(image: Image, probability: NDArray[np.float64], colour: Colour) -> None:
@@ -186,11 +186,11 @@ def _legend(image: Image, labels: Sequence[str], colours: Palette) -> None:
     x = 12
     for label in (label for label in labels if label != NORMAL):
         cv2.line(image, (x, 17), (x + 18, 17), colours[label], 3, cv2.LINE_AA)
-        _text(image, label, x + 24, 21, _INK)
-        x += 42 + _text_width(label)
+        text(image, label, x + 24, 21, _TEXT, _INK)
+        x += 42 + text_width(label, _TEXT)
     words = "band: labelled   dashes: threshold   triangle: alarm (hollow: false)"
-    if x + 12 + _text_width(words) <= image.shape[1]:
-        _text(image, words, x + 12, 21, _INK)
+    if x + 12 + text_width(words, _TEXT) <= image.shape[1]:
+        text(image, words, x + 12, 21, _TEXT, _INK)
 
 
 def _place(course: Course, time_s: float) -> int:
@@ -200,21 +200,3 @@ def _place(course: Course, time_s: float) -> int:
 
 def _height(value: float) -> int:
     return _PLOT[3] - 1 - round(value * (_PLOT[3] - 1 - _PLOT[1]))
-
-
-def _text(image: Image, words: str, x: int, base: int, colour: Colour) -> None:
-    cv2.putText(image, words, (x, base), colour, _font(), _TEXT, _WEIGHT)
-
-
-def _text_width(words: str) -> int:
-    _, _, width, _ = cv2.getTextSize((0, 0), words, (0, 0), _font(), _TEXT, _WEIGHT)
-    return int(width)
-
-
-@cache
-def _font() -> cv2.FontFace:
-    return cv2.FontFace("sans")
-
-
-def _filled(width: int, height: int, colour: Colour) -> Image:
-    return np.full((height, width, 3), colour, dtype=np.uint8)

@@ -15,9 +15,10 @@ ARGUMENTS: Final = {
         "data/index.csv data/splits.csv data/landmarks data/windows data/reports/segment.json"
     ),
     "leaks": ("data/index.csv data/splits.csv data/landmarks data/windows data/reports/leaks.json"),
-    "train": (
-        "data/index.csv data/splits.csv data/windows data/checkpoint.safetensors"
-        " data/reports/history.csv"
+    "train": "data/windows data/trained.safetensors data/reports/history.csv",
+    "finish": (
+        "data/index.csv data/splits.csv data/landmarks data/windows data/trained.safetensors"
+        " data/checkpoint.safetensors"
     ),
     "evaluate": (
         "data/raw/sample data/index.csv data/splits.csv data/landmarks data/windows"

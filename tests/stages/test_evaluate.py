@@ -19,7 +19,7 @@ TRAIN: dict[str, Any] = {"epochs": 10, "batch": 32, "device": "cpu", "seeds": [0
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = project(tmp_path_factory.mktemp("trained"), {"train": 4, "test": 2}, train=TRAIN)
-    for stage in ("segment", "train"):
+    for stage in ("segment", "train", "finish"):
         run_well(stage, folder)
     return folder
 
@@ -131,6 +131,24 @@ def test_clip_without_windows_counts(folder: Path) -> None:
     assert metrics["clips"] == 8
     assert metrics["clips_without_windows"] == 1
     assert metrics["clip"]["per_class"]["theft"]["support"] == 2
+
+
+def test_clip_without_landmarks_is_missed_and_adds_no_hours(folder: Path, evaluated: Path) -> None:
+    """Extraction left it out; a clip in which it found nobody has landmarks, and counts."""
+    test = storage.read_windows(folder / "data/windows/test.npz")
+    for name in ("test_normal_0-CA", "test_theft_0-CA"):
+        test = test[test.clip != name]
+        (folder / f"data/landmarks/{name}.parquet").unlink()
+    storage.write_windows(folder / "data/windows/test.npz", test)
+    run_well("evaluate", folder)
+    before, after = (
+        storage.read_json(each / "data/reports/metrics.json")["event"]
+        for each in (evaluated, folder)
+    )
+    assert after["operating"]["events"] == before["operating"]["events"]
+    assert after["operating"]["per_class"]["theft"]["caught"] <= 1
+    assert after["footage_hours"] == pytest.approx(before["footage_hours"] * 6 / 8)
+    assert after["normal_hours"] == pytest.approx(before["normal_hours"] / 2)
 
 
 def test_checkpoint_of_other_windows_is_refused(folder: Path) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 
 from tests.people import acting, around, clip, landmarks
 from yololstm import storage
+from yololstm.casting import read_casts, unseen
 from yololstm.clips import Span
-from yololstm.reporting import read_casts
 
 
 def test_casts_are_those_whom_the_boxes_point_at(tmp_path: Path) -> None:
@@ -30,3 +30,11 @@ def test_casts_are_those_whom_the_boxes_point_at(tmp_path: Path) -> None:
         ("a-CA", pointed): frozenset({2}),
         ("b-CA", nobody): frozenset(),
     }
+
+
+def test_a_clip_without_landmarks_is_unseen_and_one_without_people_is_not(tmp_path: Path) -> None:
+    clips = [clip(f"{name}-CA", "theft", "test") for name in "abc"]
+    nobody = landmarks({})
+    for name in ("a-CA", "c-CA", "other-CA"):
+        storage.write_landmarks(tmp_path / f"{name}.parquet", nobody)
+    assert unseen(clips, tmp_path) == {"b-CA"}
