@@ -32,7 +32,7 @@ DIVISIONS: Final = {"halves": ("order", 2), "places": ("place", 2)}
 """Names, and how and in how many parts a table is divided."""
 SCORES: Final = ("window_accuracy", "clip_accuracy")
 
-_AUGMENT: Final = ("mirror", "rotate", "scale", "jitter")
+_AUGMENT: Final = ("mirror", "rotate", "scale")
 VARIANTS: Final[dict[str, Recipe]] = {
     BASE: Learn(),
     "3 networks": Learn(members=3),

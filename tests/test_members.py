@@ -24,7 +24,7 @@ SETTINGS = Settings(
     weight_decay=0.01,
     label_smoothing=0.1,
     class_weights=True,
-    augment=("mirror", "jitter"),
+    augment=("mirror", "scale"),
     precision="auto",
     seed=0,
 )

@@ -1,4 +1,4 @@
-"""Training windows made different at random: mirrored, turned, resized, shaken.
+"""Training windows made different at random: mirrored, turned, resized.
 
 x: (B, T, 26) scaled, valid: (B, T, 13); the same number for a whole window, so that motion stays
 motion. ``centre`` is the scaling's; absent joints lie there and stay there.
@@ -13,7 +13,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from yololstm.skeleton import FLIP, HIPS, SHOULDERS
+from yololstm.skeleton import FLIP
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,6 @@ class Augmentation:
     """Standard deviation, radians."""
     scale: float = 0.1
     """Standard deviation of the logarithm of each axis."""
-    jitter: float = 0.02
-    """Standard deviation of each coordinate, in torso lengths."""
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Self:
@@ -46,8 +44,7 @@ class Augmentation:
         which = torch.rand(n, generator=generator, device=x.device) < self.mirror
         x, valid = flipped(x, valid, which, centre)
         x = turned(x, self.rotate * normal(n), centre)
-        x = resized(x, torch.exp(self.scale * normal(n, 2)), centre)
-        return shaken(x, valid, self.jitter * normal(*x.shape)), valid
+        return resized(x, torch.exp(self.scale * normal(n, 2)), centre), valid
 
 
 def flipped(x: Tensor, valid: Tensor, which: Tensor, centre: float) -> tuple[Tensor, Tensor]:
@@ -72,17 +69,6 @@ def turned(x: Tensor, angle: Tensor, centre: float) -> Tensor:
 def resized(x: Tensor, factor: Tensor, centre: float) -> Tensor:
     """Stretch each window from the centre by ``factor`` (B, 2) along x and y."""
     return ((_points(x) - centre) * factor[:, None, None, :]).flatten(2) + centre
-
-
-def shaken(x: Tensor, valid: Tensor, offset: Tensor) -> Tensor:
-    """Move each valid joint by ``offset`` (B, T, 26), in torso lengths of its window."""
-    points = _points(x)
-    shoulders, hips = points[:, :, SHOULDERS].mean(2), points[:, :, HIPS].mean(2)
-    known = valid[:, :, [*SHOULDERS, *HIPS]].all(-1)
-    length = torch.where(known, torch.linalg.norm(shoulders - hips, dim=-1), 0).sum(1)
-    torso = length / known.sum(1).clamp(min=1)
-    moves = _points(offset) * torso[:, None, None, None]
-    return x + torch.where(valid[..., None], moves, 0).flatten(2)
 
 
 def _points(x: Tensor) -> Tensor:

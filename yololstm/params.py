@@ -108,7 +108,7 @@ class Train(_Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] | None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     class_weights: bool
-    augment: list[Literal["mirror", "rotate", "scale", "jitter"]]
+    augment: list[Literal["mirror", "rotate", "scale"]]
     precision: Literal["auto", "float32", "bfloat16"]
     seeds: Annotated[list[Natural], Field(min_length=1)]
     device: Literal["auto", "cpu", "cuda"]

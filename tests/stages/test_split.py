@@ -71,7 +71,7 @@ def test_what_is_held_out_is_what_is_measured(tmp_path: Path, split: str, held_o
     command = [sys.executable, str(ROOT / "stages/split.py"), *map(str, (INDEX, SPLITS, REPORT))]
     subprocess.run(command, cwd=made, check=True, capture_output=True)
     people.set_params(made, data={"split": split, "held_out": held_out}, train={"epochs": 1})
-    for stage in ("segment", "leaks", "train", "evaluate"):
+    for stage in ("segment", "leaks", "train", "finish", "evaluate"):
         run_well(stage, made)
     clips = {c.clip_id: c for c in storage.read_clips(made / INDEX, made / SPLITS)}
     with (made / "data/predictions.csv").open() as file:
