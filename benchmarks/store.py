@@ -57,6 +57,7 @@ def measure() -> dict[str, float]:
         storage.write_index(root / "index.csv", known)
         rows: dict[str, float] = {}
         _time(rows, "1000 stored, dvc repro", root, *_REPRO)
+        _commit(root)
         storage.write_index(root / "index.csv", [*known, clip])
         _time(rows, "1 new, dvc repro", root, *_REPRO)
         report = storage.read_json(root / "extract.json")
@@ -89,7 +90,15 @@ def _lay_out(root: Path, data: Path) -> None:
         "outs": ["data/landmarks", "extract.json"],
     }
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"extract": stage}}))
-    _run(root, "-m", "dvc", "init", "--quiet", "--no-scm")
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    _run(root, "-m", "dvc", "init", "--quiet")
+
+
+def _commit(root: Path) -> None:
+    """So that a clip that is not stored is looked for in the last commit."""
+    author = ["-c", "user.name=benchmark", "-c", "user.email=benchmark@localhost"]
+    for command in (["add", "dvc.yaml", "dvc.lock"], [*author, "commit", "-qm", "extracted"]):
+        subprocess.run(["git", *command], cwd=root, check=True)
 
 
 def _store(root: Path, recipe: Recipe, clips: Sequence[Clip], landmarks: Landmarks) -> None:

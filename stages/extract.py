@@ -26,7 +26,8 @@ def main(root: str, index: str, detector: str, out: str, report: str) -> None:
             pose_model=weights.pose_landmarker(here / ".cache/models"),
             **options.looking(),
         )
-    shutil.rmtree(out, ignore_errors=True)
+    if Path(out).exists():
+        shutil.rmtree(out)
     batch = extraction.Extraction(
         recipe=extraction.Recipe(kind, settings),
         material=Material(here / root, here / ".cache/material"),

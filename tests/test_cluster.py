@@ -102,10 +102,8 @@ def linger(number: int) -> int:
 def test_an_item_that_kills_or_hangs_takes_no_other_with_it(number: int) -> None:
     outcomes = dict(spread(perish, list(range(7)), Workers(number, timeout_s=3)))
     errors = {item: o.problem.problem for item, o in outcomes.items() if isinstance(o, WorkerError)}
-    assert errors == {
-        2: "the process that worked on it died, twice",
-        4: "no frame of it for 3 s, twice",
-    }
+    said = "the process died over it, or gave no frame for 3 s, each time it was tried"
+    assert errors == {2: said, 4: said}
     assert len(outcomes) == 7
     assert os.getpid() not in outcomes.values()
 
@@ -135,9 +133,9 @@ class Elsewhere:
     scheduler: subprocess.Popen[bytes]
     workers: dict[str, subprocess.Popen[bytes]]
 
-    def join(self, host: str) -> None:
+    def join(self, host: str, *options: str) -> None:
         command = ("worker", self.address, "--host", host, "--nthreads", "1", "--no-dashboard")
-        self.workers[host] = dask(*command)
+        self.workers[host] = dask(*command, *options)
 
 
 def dask(*arguments: str) -> subprocess.Popen[bytes]:
@@ -181,6 +179,35 @@ def test_workers_at_two_addresses_one_of_which_is_lost(elsewhere: Elsewhere) -> 
             assert set(outcomes.values()) == set(hosts)
             os.killpg(elsewhere.workers["127.0.0.2"].pid, signal.SIGKILL)
     assert sorted(outcomes) == list(range(12))
+
+
+def process(_: int) -> int:
+    return os.getpid()
+
+
+def test_workers_begin_anew_for_each_run(elsewhere: Elsewhere) -> None:
+    """None of them works with what it had imported or loaded for an earlier one."""
+    elsewhere.join("127.0.0.1")
+    workers = Workers(scheduler=elsewhere.address)
+    first, second = ({outcome for _, outcome in spread(process, [1, 2], workers)} for _ in range(2))
+    assert len(first) == len(second) == 1
+    assert first.isdisjoint(second)
+
+
+def test_worker_that_cannot_begin_anew(elsewhere: Elsewhere) -> None:
+    elsewhere.join("127.0.0.1", "--no-nanny")
+    with pytest.raises(WorkerError, match="it has no nanny"):
+        list(spread(process, [1], Workers(scheduler=elsewhere.address)))
+
+
+def test_memory_holds_up_no_worker() -> None:
+    """One above a share of its limit would be given nothing more, without a word."""
+    assert dict(spread(memory_limit, [1, 2], Workers(2))) == {1: None, 2: None}
+
+
+def memory_limit(_: int) -> int | None:
+    limit: int | None = get_worker().memory_manager.memory_limit
+    return limit
 
 
 def test_scheduler_that_is_gone(elsewhere: Elsewhere) -> None:

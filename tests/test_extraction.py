@@ -11,7 +11,7 @@ import pytest
 
 from tests.datasets import trees
 from tests.told import Told, filmed, person_boxes, settings
-from yololstm import datasets, extraction, outcomes, storage
+from yololstm import datasets, extraction, fingerprint, outcomes, storage
 from yololstm import extractor as extractor_module
 from yololstm.clips import Clip
 from yololstm.cluster import Workers
@@ -72,7 +72,7 @@ def scene(
     weights = trees.put(tmp_path / "weights.pt", "weights")
 
     def tell(times: int) -> None:
-        extraction._extractor.cache_clear()
+        extractor_module.opened.cache_clear()
         told = Told(person_boxes(truth)[::3] * times)
         monkeypatch.setattr(extractor_module, "Detector", lambda *_: told)
 
@@ -111,6 +111,14 @@ def test_faulty_keypoints_cost_no_poses(scene: Scene) -> None:
     assert outcomes.report([outcome], [])["not_compared"] == [vars(outcome.doubt)]
 
 
+def test_lost_keypoints_cost_no_poses(scene: Scene) -> None:
+    (scene.root / scene.clip.annotation).unlink()
+    outcome = scene.outcome()
+    assert (outcome.posed, outcome.agreement) == (7, None)
+    assert outcome.doubt is not None
+    assert outcome.doubt.place.endswith(scene.clip.annotation)
+
+
 def with_annotation(scene: Scene, edit: Callable[[str], str]) -> Clip:
     """The clip, indexed again after an edit of its annotation."""
     path = scene.root / scene.clip.annotation
@@ -137,7 +145,7 @@ def test_models_are_loaded_once(scene: Scene) -> None:
     job = Job(scene.clip, trees.material(scene.root), scene.recipe())
     for _ in range(2):
         extraction.extract_clip(job)
-    assert extraction._extractor.cache_info().misses == 1
+    assert extractor_module.opened.cache_info().misses == 1
 
 
 def test_faulty_clips_are_listed_and_the_others_go_on(
@@ -238,7 +246,33 @@ def test_editing_what_was_written_leaves_the_store_alone(scene: Scene) -> None:
     assert path.read_bytes() == whole
 
 
+def test_the_store_keeps_to_its_limit(scene: Scene) -> None:
+    tiny = replace(scene.batch(), store=LandmarkStore(scene.folder / "store", limit=1))
+    assert len(tiny.run([scene.clip], HERE)[0]) == 1
+    assert not scene.shards()
+    assert len(list((scene.folder / "out").iterdir())) == 1
+
+
 # --- recipes ---
+
+
+@pytest.mark.parametrize("settled", [True, False])
+@pytest.mark.parametrize("part", ["code", "versions"])
+def test_recipe_is_of_the_code_and_its_libraries(
+    scene: Scene, part: str, settled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made() -> tuple[str, str, str]:
+        recipe = scene.recipe() if settled else Recipe("aihub", None)
+        return recipe.name, recipe.key(scene.clip), recipe.outcome_key(scene.clip)
+
+    def edited(*roots: str) -> fingerprint.Code:
+        return replace(code(*roots), digest="edited")
+
+    before, code = made(), fingerprint.code
+    other = edited if part == "code" else lambda modules: dict.fromkeys(modules, "0")
+    monkeypatch.setattr(fingerprint, part, other)
+    assert all(old != new for old, new in zip(before, made(), strict=True))
+    assert scene.recipe().counting != Recipe("aihub", None).name
 
 
 def test_recipe_is_of_all_that_decides(scene: Scene) -> None:

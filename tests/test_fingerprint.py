@@ -76,6 +76,18 @@ def digest(tmp_path: Path) -> Digest:
         pytest.param(
             "tools", "import cv2\n", "import cv2\ncv2.setUseOptimized(False)\n", id="effect"
         ),
+        pytest.param(
+            "tools",
+            "import cv2\n",
+            "import cv2\n_WAS = cv2.setNumThreads(1)\n",
+            id="assigned effect",
+        ),
+        pytest.param(
+            "shapes",
+            "def volume",
+            "class A:\n    T = {}\n    T[1] = 2\n\ndef volume",
+            id="class body",
+        ),
         pytest.param("__init__", "", "import os\nos.umask(0)\n", id="effect of the package"),
         pytest.param(
             "shapes", "def volume", "@area\ndef volume", id="a decorator of ours may do anything"
@@ -111,12 +123,10 @@ def test_an_edit_of_anything_else_does_not(digest: Digest, module: str, old: str
 def test_forms_of_import(tmp_path: Path) -> None:
     """Each of these reaches area."""
     forms = [
-        "import package.shapes\ndef work(x): return package.shapes.area(x)",
         "import package.shapes as s\ndef work(x): return s.area(x)",
         "from package import shapes as s\ndef work(x): return s.area(x)",
         "from package import shapes\ndef work(x): return [shapes][0].area(x)",
         "from package.shapes import area as a\ndef work(x): return map(a, x)",
-        "from package.shapes import *\ndef work(x): return area(x)",
         "def work(x):\n    from package import shapes\n    return shapes.area(x)",
         "from package.shapes import area\nTABLE = {'area': area}\ndef work(x): return TABLE[x]",
     ]
@@ -130,9 +140,33 @@ def test_forms_of_import(tmp_path: Path) -> None:
         assert ("package.shapes", "area") in reached, form
 
 
+@pytest.mark.parametrize(
+    ("form", "line", "problem"),
+    [
+        ("from .shapes import area", 1, "relative import"),
+        ("from package.shapes import *", 1, "import of *"),
+        ("import package.shapes", 1, "import package.shapes without as"),
+        ("try:\n    import cv2\nexcept ImportError:\n    cv2 = 1", 2, "import under a condition"),
+        ("if 1:\n    from package.shapes import area", 2, "import under a condition"),
+        ("if TYPE_CHECKING:\n    A = 1\nelse:\n    A = 2", 4, "else of TYPE_CHECKING"),
+        ("from package.shapes import area\narea = 2", 2, "area is imported and assigned"),
+        ("from package.shapes import area\nimport cv2 as area", 2, "area is imported twice"),
+        ("import cv2 as a\ndef work(): import torch as a", 2, "a is imported twice"),
+    ],
+)
+def test_forms_that_cannot_be_followed(tmp_path: Path, form: str, line: int, problem: str) -> None:
+    folder = tmp_path / "package"
+    folder.mkdir()
+    (folder / "shapes.py").write_text(MODULES["shapes"])
+    (folder / "work.py").write_text(f"{form}\ndef work(): ...\n" if "def" not in form else form)
+    with pytest.raises(LookupError) as caught:
+        code("package.work:work", package=folder)
+    assert str(caught.value).startswith(f"{folder / 'work.py'}, line {line}: {problem}")
+
+
 def test_what_looks_at_video() -> None:
     """Of the real package: all that computes landmarks, and nothing that only reads them."""
-    found = code("yololstm.extractor:Extractor")
+    found = code("yololstm.extractor:look")
     modules = {module.removeprefix("yololstm.") for module, _ in found.definitions}
     assert modules >= {"extractor", "detector", "tracking", "video", "pose.mediapipe", "skeleton"}
     assert modules.isdisjoint({"windows", "clips", "scaling", "datasets", "cluster", "console"})

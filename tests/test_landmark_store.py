@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,29 @@ def test_any_changed_byte_is_noticed(
     assert f"warning: {store.path(key(1))}: " in capsys.readouterr().err
     assert store.get(key(1)) is None
     assert capsys.readouterr().err == ""
+
+
+def test_entry_copied_over_another_is_noticed(store: LandmarkStore) -> None:
+    store.put(key(1), b"landmarks")
+    store.put(key(2), b"landmarks of somebody else")
+    store.path(key(1)).write_bytes(store.path(key(2)).read_bytes())
+    assert store.get(key(1)) is None
+    assert store.get(key(2)) is not None
+
+
+def test_what_cannot_be_read_is_damaged(
+    store: LandmarkStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.path(key(1)).mkdir(parents=True)
+    store.put(key(2), b"landmarks")
+    store.path(key(2)).unlink()
+    store.path(key(2)).symlink_to(store.path(key(2)))
+    for number in (1, 2):
+        assert store.get(key(number)) is None
+        assert f"warning: {store.path(key(number))}: " in capsys.readouterr().err
+    assert kept(store) == [1]
+    replace(store, limit=0).prune()
+    assert kept(store) == [1]
 
 
 @pytest.mark.parametrize("bad", ["", "../../etc/passwd", f"{RECIPE}/1", f"{RECIPE}/{'g' * 64}"])

@@ -8,7 +8,6 @@ import functools
 import logging
 import os
 import signal
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, copy_context
@@ -35,7 +34,6 @@ _ENVIRONMENT: Final = {
     **dict.fromkeys(("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"), str(2**28)),
 }
 _SETTINGS: Final = {
-    "distributed.worker.memory.terminate": False,
     "distributed.nanny.pre-spawn-environ": _ENVIRONMENT,
     # Who tries again, and when, is decided here.
     "distributed.scheduler.allowed-failures": 0,
@@ -56,7 +54,7 @@ class Workers:
     process that gives no sign of life for so long (see still_at_work) is killed.
     scheduler: the address of a Dask scheduler, tcp://host:8786, in place of local processes. Its
     workers must run in the same environment and see files under the same paths; start them with
-    ``dask worker --nthreads 1 --nworkers N``.
+    ``dask worker --nthreads 1 --nworkers N``. They begin anew for each run.
     """
 
     number: int = 0
@@ -150,7 +148,7 @@ def _completed(
     """One item at a time is handed out to each worker, so that an item which kills its worker takes
     no other with it."""
     waiting, again = deque(items), set[int]()
-    begun: dict[Future[Any], tuple[Item, float]] = {}
+    begun: dict[Future[Any], Item] = {}
     completed = as_completed(loop=client.loop)
 
     def hand_out() -> None:
@@ -158,14 +156,14 @@ def _completed(
         # One waits for the first worker that there will be.
         while waiting and (free > 0 or not begun):
             future = client.submit(work, item := waiting.popleft(), pure=False)
-            begun[future] = item, time.monotonic()
+            begun[future] = item
             completed.add(future)
             free -= 1
 
     hand_out()
     for future in completed:
-        item, since_s = begun.pop(future)
-        result = _result(future, time.monotonic() - since_s, workers.timeout_s)
+        item = begun.pop(future)
+        result = _result(future, workers.timeout_s)
         future.release()
         if isinstance(result, WorkerError):
             _await_another(client, len(begun))
@@ -184,16 +182,14 @@ def _await_another(client: Client, busy: int) -> None:
         client.wait_for_workers(busy + 1, timeout=_RESTART_S)
 
 
-def _result(future: Future[Any], took_s: float, timeout_s: float | None) -> Result | YololstmError:
+def _result(future: Future[Any], timeout_s: float | None) -> Result | YololstmError:
     try:
         result: Result | YololstmError = future.result()
     except KilledWorker:
-        hung = timeout_s is not None and took_s >= timeout_s
-        problem = (
-            f"no frame of it for {timeout_s:g} s" if hung else "the process that worked on it died"
-        )
+        hung = f", or gave no frame for {timeout_s:g} s," if timeout_s else ""
+        problem = f"the process died over it{hung} each time it was tried"
         remedy = "See that the file is sound, and that memory suffices"
-        return WorkerError("workers", f"{problem}, twice", remedy)
+        return WorkerError("workers", problem, remedy)
     return result
 
 
@@ -210,6 +206,8 @@ def _client(number: int, scheduler: str) -> Iterator[Client]:
         LocalCluster(
             n_workers=number,
             threads_per_worker=1,
+            # A worker above a share of it would take no further item, and never end.
+            memory_limit=0,
             processes=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
@@ -242,4 +240,17 @@ def _reached(scheduler: str) -> Iterator[Client]:
             problem = f"no worker has joined this scheduler in {_JOIN_S} s"
             remedy = f"Start some: dask worker {scheduler} --nthreads 1"
             raise WorkerError(scheduler, problem, remedy) from error
+        _begin_anew(client, scheduler)
         yield client
+
+
+def _begin_anew(client: Client, scheduler: str) -> None:
+    """Workers that served an earlier run hold its code and what it had loaded."""
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    lasting = sorted(address for address, worker in workers.items() if not worker["nanny"])
+    if lasting:
+        problem = "it has no nanny, and cannot begin anew with the code of today"
+        raise WorkerError(lasting[0], problem, f"Start it: dask worker {scheduler} --nthreads 1")
+    begun = client.restart_workers(list(workers), timeout=_JOIN_S, raise_for_error=False)
+    if late := sorted(address for address, said in begun.items() if said != "OK"):
+        raise WorkerError(late[0], f"it does not begin anew in {_JOIN_S} s", "Start it again")

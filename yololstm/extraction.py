@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from yololstm import cluster, fingerprint, landmark_store, seeding, storage
 from yololstm.clips import Clip
@@ -33,10 +33,7 @@ from yololstm.outcomes import Outcome
 from yololstm.settings import ExtractionSettings
 from yololstm.storage import LandmarksFormat
 
-if TYPE_CHECKING:
-    from yololstm.extractor import Extractor
-
-_LOOKING: Final = "yololstm.extractor:Extractor"
+_LOOKING: Final = "yololstm.extractor:look"
 _READING: Final = "yololstm.datasets:reader"
 _WRITING: Final = "yololstm.storage:landmarks_to_parquet"
 _COUNTING: Final = "yololstm.outcomes:Outcome"
@@ -60,8 +57,7 @@ class Recipe:
     def name(self) -> str:
         """16 hexadecimal digits."""
         if self.settings is None:
-            code = fingerprint.code(_READING, "yololstm.extraction:_nobody", _WRITING)
-            return _digest(self.kind, code.digest)[:16]
+            return _computed(self.kind, _READING, "yololstm.extraction:_nobody", _WRITING)
         files = {"weights": self.settings.weights, "pose_model": self.settings.pose_model}
         looking = fingerprint.code(_LOOKING)
         beneath = _BENEATH | ({"openvino"} if self.settings.weights.is_dir() else set())
@@ -75,7 +71,7 @@ class Recipe:
     @functools.cached_property
     def counting(self) -> str:
         """Likewise, how they are counted and compared with the data set's own keypoints."""
-        return _digest(self.kind, fingerprint.code(_READING, _COUNTING).digest)[:16]
+        return _computed(self.kind, _READING, _COUNTING)
 
     def key(self, clip: Clip) -> str:
         """Of a clip's landmarks. Empty where nothing says what they are made of."""
@@ -92,6 +88,11 @@ class Recipe:
 def _annotated(clip: Clip) -> tuple[str, ...]:
     """Errors name the files."""
     return clip.path, clip.annotation, clip.annotation_sha256
+
+
+def _computed(kind: str, *roots: str) -> str:
+    code = fingerprint.code(*roots)
+    return _digest(kind, code.digest, fingerprint.versions(code.libraries))[:16]
 
 
 def _digest(*parts: Any) -> str:
@@ -140,7 +141,7 @@ def extract_clip(job: Job) -> Extracted:
     if job.recipe.settings is not None:
         try:
             truth = _own(job)
-        except AnnotationError as error:
+        except DataError as error:
             doubt = error.problem
     return Extracted(
         Outcome.of(job.clip, landmarks, truth, doubt), storage.landmarks_to_parquet(landmarks)
@@ -159,8 +160,10 @@ def _made(job: Job) -> Landmarks:
     else:
         with job.material.local(job.clip.path) as path:
             _check_unchanged(path, job.clip)
-            extractor = _extractor(job.recipe.settings)
-            landmarks = extractor.extract(path, on_frame=cluster.still_at_work)
+            # Here, because it takes seconds to import, and who finds all in the store needs none.
+            from yololstm.extractor import look
+
+            landmarks = look(path, job.recipe.settings, on_frame=cluster.still_at_work)
     source = replace(landmarks.source, key=job.recipe.key(job.clip))
     return replace(landmarks, source=source)
 
@@ -183,15 +186,6 @@ def _nobody(clip: Clip) -> Landmarks:
 def _reader(kind: str) -> DatasetReader:
     """For landmarks only, which no label has a part in."""
     return reader(kind, {})
-
-
-@functools.cache
-def _extractor(settings: ExtractionSettings) -> Extractor:
-    """Never closed: the process that it serves ends with the last clip."""
-    # Here, because it takes seconds to import, and who finds all in the store needs none.
-    from yololstm.extractor import Extractor
-
-    return Extractor(settings)
 
 
 _CHANGED: Final = ("it is not the file that was indexed", "Run the index stage again")

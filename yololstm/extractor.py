@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 from collections.abc import Callable
 from fractions import Fraction
@@ -20,6 +21,19 @@ from yololstm.pose import open_backend
 from yololstm.settings import ExtractionSettings
 from yololstm.skeleton import N_JOINTS
 from yololstm.tracking import UNTRACKED, Tracker
+
+
+def look(
+    path: Path, settings: ExtractionSettings, on_frame: Callable[[], None] | None = None
+) -> Landmarks:
+    """Extractor.extract, by one that each process opens once for all of its clips."""
+    return opened(settings).extract(path, on_frame)
+
+
+@functools.cache
+def opened(settings: ExtractionSettings) -> Extractor:
+    """Never closed: the process that it serves ends with the last clip."""
+    return Extractor(settings)
 
 
 class Extractor:

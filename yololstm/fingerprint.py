@@ -4,7 +4,10 @@ Two results of the same input may be taken for the same where these are the same
 code, of a comment or of a docstring changes nothing here; any other edit of what is reached does.
 
 Read from the source, without running it. That is sound for code written as ours is: what a
-definition uses, it names. What it does not see is a name made at run time, as by getattr.
+definition uses, it names. Imports of forms that are not followed here are refused with a
+LookupError. What it does not see: names made at run time, as by getattr; files that are read;
+effects of deriving from a class, as by a metaclass; and modules of ours that change others but that
+nothing reached imports.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import ast
 import contextlib
 import functools
 import importlib.metadata
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +29,12 @@ PACKAGE: Final = Path(__file__).parent
 _DISTRIBUTIONS: Final = {"cv2": "opencv-python"}
 """Of modules that are not named like theirs."""
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
+_IMPORTS: Final = (ast.Import, ast.ImportFrom)
+_PURE: Final = re.compile(
+    "ContextVar|Field|ParamSpec|Path|Struct|TypeVar|array|auto|compile|dict|enumerate|field"
+    "|frozenset|fromkeys|get_args|index|items|len|replace|str|tuple|upper"
+)
+"""Calls that do no more than to make a value."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,8 @@ class Code:
 def code(*roots: str, package: Path = PACKAGE) -> Code:
     """What the roots reach within a package, from name to name, through all of its modules.
 
-    roots: ``module:name``, as in ``yololstm.extractor:Extractor``. LookupError where there is none.
+    roots: ``module:name``, as in ``yololstm.extractor:look``. LookupError where there is none, and
+    for imports that cannot be followed.
     """
     reader = _Reader(package)
     for root in roots:
@@ -69,6 +80,7 @@ def _version(module: str) -> str:
 
 @dataclass(frozen=True)
 class _Module:
+    path: Path
     statements: list[ast.stmt]
     bound: Mapping[str, list[int]]
     """The statements of the top level that bind a name."""
@@ -99,8 +111,7 @@ class _Reader:
     def module(self, name: str) -> _Module:
         """Parsed at its first mention, which is when what its import does counts."""
         if name not in self._modules:
-            tree = ast.parse(self._file(name).read_text(encoding="utf-8"))
-            self._modules[name] = module = _parsed(tree, self.package.name)
+            self._modules[name] = module = _parsed(self._file(name), self.package.name)
             for i in module.effects:
                 self._keep(name, i)
             self._enter(name.rpartition(".")[0])
@@ -116,7 +127,7 @@ class _Reader:
         found = self.module(module)
         for i in found.bound.get(name, ()):
             self._keep(module, i)
-        if name not in found.bound and (target := found.imports.get(name, found.imports.get("*"))):
+        if name not in found.bound and (target := found.imports.get(name)):
             self._reach_import(*target)
 
     def _reach_all(self, module: str) -> None:
@@ -127,10 +138,10 @@ class _Reader:
         """name: empty where it is the module itself that is meant, whole."""
         if not self._enter(module):
             self._libraries.update({module.partition(".")[0]} - sys.stdlib_module_names)
-        elif name in ("", "*"):
-            self._reach_all(module)
-        else:
+        elif name:
             self.reach(module, name)
+        else:
+            self._reach_all(module)
 
     def _keep(self, module: str, i: int) -> None:
         if i in self._kept[module]:
@@ -138,9 +149,11 @@ class _Reader:
         self._kept[module].add(i)
         found = self._modules[module]
         statement = found.statements[i]
-        inner = _imports(ast.walk(statement))
-        self._enter_imports(inner)
-        known = {**found.imports, **inner}
+        known = found.imports
+        if not isinstance(statement, _IMPORTS):
+            inner = _imports(found.path, self.package.name, ast.walk(statement), known)
+            self._enter_imports(inner)
+            known = {**known, **inner}
         for name, attribute in _names(statement):
             if name not in known:
                 self.reach(module, name)
@@ -171,38 +184,74 @@ class _Reader:
         return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def _parsed(tree: ast.Module, package: str) -> _Module:
+def _parsed(path: Path, package: str) -> _Module:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     bound: dict[str, list[int]] = defaultdict(list)
-    imports: dict[str, tuple[str, str]] = {}
-    statements = [statement for statement in tree.body if not _is_for_types(statement)]
+    statements = [statement for statement in tree.body if not _is_for_types(path, statement)]
+    imports = _imports(path, package, statements, {})
     for i, statement in enumerate(statements):
+        _check_followed(path, statement)
         for name in _bound(statement):
+            if name in imports:
+                raise _refusal(path, statement, f"{name} is imported and assigned")
             bound[name].append(i)
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            imports |= _imports([statement])
     ours = {*bound, *(name for name, (module, _) in imports.items() if module.startswith(package))}
     effects = [i for i, statement in enumerate(statements) if _has_effect(statement, ours)]
-    return _Module(statements, bound, imports, effects)
+    return _Module(path, statements, bound, imports, effects)
 
 
-def _is_for_types(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING"
+def _is_for_types(path: Path, statement: ast.stmt) -> bool:
+    if not isinstance(statement, ast.If) or ast.unparse(statement.test) != "TYPE_CHECKING":
+        return False
+    if statement.orelse:
+        raise _refusal(path, statement.orelse[0], "else of TYPE_CHECKING")
+    return True
 
 
-def _imports(nodes: Iterable[ast.AST]) -> dict[str, tuple[str, str]]:
+def _check_followed(path: Path, statement: ast.stmt) -> None:
+    if isinstance(statement, (*_FUNCTIONS, *_IMPORTS, ast.ClassDef)):
+        return
+    for node in ast.walk(statement):
+        if isinstance(node, _IMPORTS):
+            raise _refusal(path, node, "import under a condition")
+
+
+def _refusal(path: Path, node: ast.stmt, what: str) -> LookupError:
+    return LookupError(f"{path}, line {node.lineno}: {what}")
+
+
+def _imports(
+    path: Path, package: str, nodes: Iterable[ast.AST], known: Mapping[str, tuple[str, str]]
+) -> dict[str, tuple[str, str]]:
+    """known: those above, which these may repeat but not contradict."""
     found: dict[str, tuple[str, str]] = {}
     for node in nodes:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                # `import a.b` binds a, and a.b is an attribute of it: all of a.b counts as used.
-                whole = "*" if "." in alias.name and not alias.asname else ""
-                found[alias.asname or alias.name.partition(".")[0]] = (alias.name, whole)
-        elif isinstance(node, ast.ImportFrom):
-            if node.level or not node.module:
-                raise LookupError(f"relative import in line {node.lineno}")
-            for alias in node.names:
-                found[alias.asname or alias.name] = (node.module, alias.name)
+        if not isinstance(node, _IMPORTS):
+            continue
+        for name, target in _imported(path, package, node):
+            if target != known.get(name, target) or target != found.get(name, target):
+                raise _refusal(path, node, f"{name} is imported twice, from different places")
+            found[name] = target
     return found
+
+
+def _imported(
+    path: Path, package: str, node: ast.Import | ast.ImportFrom
+) -> Iterator[tuple[str, tuple[str, str]]]:
+    for alias in node.names:
+        if isinstance(node, ast.ImportFrom):
+            if node.level or not node.module:
+                raise _refusal(path, node, "relative import")
+            if alias.name == "*":
+                raise _refusal(path, node, "import of *")
+            yield alias.asname or alias.name, (node.module, alias.name)
+        elif alias.asname:
+            yield alias.asname, (alias.name, "")
+        else:
+            top, _, rest = alias.name.partition(".")
+            if rest and top == package:
+                raise _refusal(path, node, f"import {alias.name} without as")
+            yield top, (top, "")
 
 
 def _bound(statement: ast.stmt) -> set[str]:
@@ -220,17 +269,32 @@ def _bound(statement: ast.stmt) -> set[str]:
 def _has_effect(statement: ast.stmt, ours: set[str]) -> bool:
     """Whether it may change more than the names that it binds; a decorator of ours may."""
     match statement:
+        case ast.ClassDef(body=body) if any(_has_effect(inner, ours) for inner in body):
+            return True
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             used = {name for decorator in statement.decorator_list for name, _ in _names(decorator)}
             return not used.isdisjoint(ours)
-        case ast.Assign(targets=targets):
-            return not all(isinstance(target, ast.Name | ast.Tuple) for target in targets)
-        case ast.AnnAssign(target=target):
-            return not isinstance(target, ast.Name)
-        case ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
+        case ast.Assign(targets=targets, value=value):
+            parts = [
+                part for t in targets for part in (t.elts if isinstance(t, ast.Tuple) else [t])
+            ]
+            return not all(isinstance(part, ast.Name) for part in parts) or _calls(value, ours)
+        case ast.AnnAssign(target=target, value=value):
+            return not isinstance(target, ast.Name) or (value is not None and _calls(value, ours))
+        case ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()) | ast.Pass():
             return False
         case _:
             return True
+
+
+def _calls(value: ast.expr, ours: set[str]) -> bool:
+    """Whether it calls anything that may have an effect."""
+    called = [node.func for node in ast.walk(value) if isinstance(node, ast.Call)]
+    return not all(
+        _PURE.fullmatch(ast.unparse(function).rpartition(".")[2])
+        and not (isinstance(function, ast.Name) and function.id in ours)
+        for function in called
+    )
 
 
 def _names(tree: ast.AST) -> Iterator[tuple[str, str]]:

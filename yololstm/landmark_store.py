@@ -1,14 +1,15 @@
 """What was extracted once, kept by what it was made of, so that nobody extracts it again.
 
-Each entry is one file that begins with a checksum of its content. It is written whole or not at
-all, and read whole; nothing links to it. So any number of processes may share the folder and be
-killed at any time, and the folder may be deleted: what it gives is what was put in, or nothing.
+Each entry is one file that begins with a checksum of its key and content. It is written whole or
+not at all, and read whole; nothing links to it. So any number of processes may share the folder and
+be killed at any time, and the folder may be deleted: what it gives is what was put in, or nothing.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,6 +27,10 @@ _KEY: Final = re.compile(r"[0-9a-f]{16}/[0-9a-f]{64}")
 _ABANDONED_S: Final = 3600
 
 
+def is_key(key: str) -> bool:
+    return _KEY.fullmatch(key) is not None
+
+
 @dataclass(frozen=True)
 class LandmarkStore:
     """Keys are ``recipe/material``: how it was made, in 16 hexadecimal digits, and out of what,
@@ -38,14 +43,15 @@ class LandmarkStore:
     limit: int
 
     def path(self, key: str) -> Path:
-        if not _KEY.fullmatch(key):
+        if not is_key(key):
             raise ValueError(f"{key!r} is no key")
         return self.folder / key
 
     def put(self, key: str, content: bytes) -> None:
         """Raises YololstmError where the disk is full."""
-        with atomic(self.path(key)) as temporary:
-            temporary.write_bytes(_head(content) + content)
+        path = self.path(key)
+        with atomic(path) as temporary:
+            temporary.write_bytes(_head(path, content) + content)
 
     def get(self, key: str) -> bytes | None:
         """None where there is no such entry, or a damaged one, which is told and deleted."""
@@ -67,7 +73,9 @@ class LandmarkStore:
         now = time.time()
         for path in self.folder.glob("*/*"):
             try:
-                seen = path.stat()
+                seen = path.lstat()
+                if stat.S_ISDIR(seen.st_mode):
+                    continue
                 if not path.name.startswith(UNFINISHED):
                     yield _Entry(path, seen.st_size, seen.st_mtime_ns)
                 elif now - seen.st_mtime > _ABANDONED_S:
@@ -89,15 +97,20 @@ def read(path: Path) -> bytes | None:
         whole = path.read_bytes()
     except FileNotFoundError:
         return None
+    except OSError:
+        whole = b""
     content = whole[_HEAD_LENGTH:]
-    if whole[:_HEAD_LENGTH] != _head(content):
+    if whole[:_HEAD_LENGTH] != _head(path, content):
         warn(f"{path}: what was extracted is damaged. It is extracted again.")
-        path.unlink(missing_ok=True)
+        # A folder stays; so does what may not be deleted.
+        with suppress(OSError):
+            path.unlink()
         return None
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         os.utime(path)
     return content
 
 
-def _head(content: bytes) -> bytes:
-    return _MAGIC + sha256(content).hexdigest().encode() + b"\n"
+def _head(path: Path, content: bytes) -> bytes:
+    key = "/".join(path.parts[-2:]).encode()
+    return _MAGIC + sha256(key + content).hexdigest().encode() + b"\n"

@@ -13,7 +13,7 @@ from typing import Final
 from yololstm import storage
 from yololstm.console import remark, warn
 from yololstm.errors import LandmarksError
-from yololstm.landmark_store import LandmarkStore
+from yololstm.landmark_store import LandmarkStore, is_key
 
 _REVISION: Final = "HEAD"
 _LOCK: Final = "dvc.lock"
@@ -25,9 +25,9 @@ def seed(store: LandmarkStore, wanted: Mapping[str, str], out: Path) -> None:
 
     wanted: by clip_id, the key under which its landmarks would be stored. out: the folder in which
     the commit has landmarks, relative to the working directory, which is the repository's root.
-    A commit is asked for once, of DVC's cache or else its remote. What it has under other keys was
-    made in another way, and is of no use. Nothing happens where there is no such commit, and what
-    cannot be had is told.
+    A commit is asked for once for a recipe, of DVC's cache or else its remote; so all that it has
+    by the recipes of what is wanted is put there, of whichever clip. What was made by another is of
+    no use. Nothing happens where there is no such commit, and what cannot be had is told.
     """
     lock = _committed_lock()
     marker = store.folder / "seeded"
@@ -40,7 +40,7 @@ def seed(store: LandmarkStore, wanted: Mapping[str, str], out: Path) -> None:
         if problem := _get(out, Path(folder, "landmarks")):
             warn(f"{out}: what was committed cannot be had ({problem}). It is extracted again.")
             return
-        for key, content in _found(wanted, Path(folder, "landmarks")):
+        for key, content in _found(recipes, Path(folder, "landmarks")):
             store.put(key, content)
     with storage.atomic(marker) as temporary:
         temporary.write_text(seen)
@@ -81,16 +81,15 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _found(wanted: Mapping[str, str], folder: Path) -> Iterator[tuple[str, bytes]]:
-    for clip_id, path in storage.landmarks_files(folder).items():
-        if clip_id not in wanted:
-            continue
+def _found(recipes: set[str], folder: Path) -> Iterator[tuple[str, bytes]]:
+    for path in storage.landmarks_files(folder).values():
         try:
             landmarks = storage.read_landmarks(path)
         except LandmarksError:
             continue
-        if landmarks.source.key == wanted[clip_id]:
-            yield wanted[clip_id], storage.landmarks_to_parquet(landmarks)
+        key = landmarks.source.key
+        if is_key(key) and key.partition("/")[0] in recipes:
+            yield key, storage.landmarks_to_parquet(landmarks)
 
 
 def _text(path: Path) -> str:

@@ -13,7 +13,7 @@ import yaml
 
 from tests import drawn
 from tests.datasets import trees
-from yololstm import datasets, extraction, storage
+from yololstm import datasets, extractor, storage
 from yololstm.clips import Clip
 from yololstm.detector import train
 
@@ -56,7 +56,7 @@ class Project:
         params["extract"] |= {"workers": workers, "format": format, "source": source}
         Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         stage = runpy.run_path(str(drawn.ROOT / "stages" / "extract.py"))
-        extraction._extractor.cache_clear()  # what a new process would not have
+        extractor.opened.cache_clear()  # what a new process would not have
         try:
             stage["main"](*map(str, (RAW, INDEX, DETECTOR, OUT, REPORT)))
         except SystemExit as end:
@@ -103,6 +103,15 @@ def test_clips_of_nobody(project: Project) -> None:
         landmarks = storage.read_landmarks(path)
         assert len(landmarks) == 0
         assert landmarks.source.n_frames == trees.N_FRAMES
+
+
+def test_landmarks_of_earlier_clips_do_not_stay_unnoticed(project: Project) -> None:
+    """Here in a folder that may not be deleted, for it is a link."""
+    project.shop(n=1)
+    Path("elsewhere").mkdir()
+    OUT.symlink_to(Path("elsewhere").absolute())
+    with pytest.raises(OSError, match="symbolic link"):
+        project.extract()
 
 
 def test_landmarks_that_the_data_set_brings(project: Project) -> None:
