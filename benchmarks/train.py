@@ -1,9 +1,9 @@
 """Training: ours against a loop that takes samples one by one, as the old project's did.
 
 The same model (the old stacked LSTM), windows, batches and number of passes on both sides; without
-augmentation, class weights and label smoothing. First the loops alone, on one core each; then one
-model for each of three seeds: ours side by side in processes as the train stage does it, their
-start included, the old one after another, with one thread or with one for each core.
+augmentation, class weights and label smoothing. First the loops alone, on one core each, in turns;
+then a model for each core: ours side by side in processes as the train stage does it, their start
+included, the old one after another, with one thread or with one for each core.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from yololstm.windows import Windows, WindowSpec
 MODEL: Final = "stacked_lstm"
 LABELS: Final = ("theft", "assault", "damage")
 N_WINDOWS: Final = 2048
+N_WINDOWS_OF_SEEDS: Final = 16384
+"""More, because processes take seconds to start: some 400 minutes of one person at 3 fps."""
 SPEC: Final = WindowSpec(fps=3.0, length=old.LENGTH, hop=old.HOP, max_gap_s=1.0, min_valid=0.5)
-SEEDS: Final = (0, 1, 2)
 EPOCHS: Final = 2
 EPOCHS_OF_SEEDS: Final = 10
-"""More, because processes take seconds to start."""
 SETTINGS: Final = training.Settings(
     epochs=EPOCHS,
     patience=EPOCHS_OF_SEEDS,
@@ -49,39 +49,45 @@ SETTINGS: Final = training.Settings(
 
 
 def measure() -> dict[str, float]:
-    windows = _windows(np.random.default_rng(0))
-    return {**_one_core(windows), **_seeds(windows)}
+    few, many = (_windows(n, np.random.default_rng(0)) for n in (N_WINDOWS, N_WINDOWS_OF_SEEDS))
+    return {**_one_core(few), **_seeds(few, many)}
 
 
 def _one_core(windows: Windows) -> dict[str, float]:
     """Windows a second of one thread's CPU time."""
     torch.set_num_threads(1)
-    done = N_WINDOWS * EPOCHS
-    old_s = _least(time.process_time, partial(_old, windows, EPOCHS))
-    rows = {"one core, old: windows a second": done / old_s}
-    for precision in ("auto", "float32"):
-        settings = replace(SETTINGS, precision=precision)
-        ours_s = _least(time.process_time, partial(_ours, windows, settings))
-        rows[f"one core, ours, {precision}: windows a second"] = done / ours_s
-        rows[f"one core, ours, {precision} / old"] = old_s / ours_s
-    return rows
-
-
-def _seeds(windows: Windows) -> dict[str, float]:
-    """Windows a second of wall time, all models together."""
-    old_s = {}
-    for threads in (1, len(os.sched_getaffinity(0))):
-        torch.set_num_threads(threads)
-        old_s[threads] = _least(time.perf_counter, partial(_old, windows, EPOCHS)) / EPOCHS
-    with tempfile.TemporaryDirectory() as folder:
-        jobs = _jobs(windows, Path(folder))
-        ours_s = _least(time.perf_counter, partial(members.train_all, jobs), repeats=1)
-    ours_s /= EPOCHS_OF_SEEDS * len(SEEDS)
-    return {
-        **{f"old, {n} threads: windows a second": N_WINDOWS / s for n, s in old_s.items()},
-        "three seeds, ours: windows a second": N_WINDOWS / ours_s,
-        "three seeds, ours / the faster old": min(old_s.values()) / ours_s,
+    ours = {p: replace(SETTINGS, precision=p) for p in ("auto", "float32")}
+    calls = {
+        "old": partial(_old, windows, EPOCHS),
+        **{f"ours, {p}": partial(_ours, windows, settings) for p, settings in ours.items()},
     }
+    turns = [{name: _spent(time.process_time, call) for name, call in calls.items()} for _ in "123"]
+    least = {name: min(turn[name] for turn in turns) for name in calls}
+    done = N_WINDOWS * EPOCHS
+    return {
+        **{f"one core, {name}: windows a second": done / s for name, s in least.items()},
+        **{f"one core, ours, {p} / old": least["old"] / least[f"ours, {p}"] for p in ours},
+    }
+
+
+def _seeds(few: Windows, many: Windows) -> dict[str, float]:
+    """Windows a second of wall time, all models together."""
+    cores = len(os.sched_getaffinity(0))
+    rows = {}
+    for threads in (1, cores):
+        torch.set_num_threads(threads)
+        call = partial(_old, few, EPOCHS)
+        spent = min(_spent(time.perf_counter, call) for _ in range(3))
+        rows[f"old, {threads} threads: windows a second"] = len(few) * EPOCHS / spent
+    faster = max(rows.values())
+    for windows in (few, many):
+        with tempfile.TemporaryDirectory() as folder:
+            jobs = _jobs(windows, Path(folder), cores)
+            spent = _spent(time.perf_counter, partial(members.train_all, jobs))
+        rate = len(windows) * EPOCHS_OF_SEEDS * cores / spent
+        rows[f"{cores} seeds, ours, {len(windows)} windows: windows a second"] = rate
+        rows[f"{cores} seeds, ours, {len(windows)} windows / the faster old"] = rate / faster
+    return rows
 
 
 def _old(windows: Windows, epochs: int) -> None:
@@ -93,18 +99,17 @@ def _ours(windows: Windows, settings: training.Settings) -> None:
     training.train(models.build(MODEL, len(LABELS)), windows, nothing, settings, centre=0)
 
 
-def _jobs(windows: Windows, folder: Path) -> list[members.Job]:
+def _jobs(windows: Windows, folder: Path, seeds: int) -> list[members.Job]:
     write_windows(folder / "train.npz", windows)
     write_windows(folder / "val.npz", Windows.empty(SPEC))
     write_json(folder / "scaling.json", BodyScaling().to_dict())
-    fits = [replace(SETTINGS, epochs=EPOCHS_OF_SEEDS, seed=seed) for seed in SEEDS]
+    fits = [replace(SETTINGS, epochs=EPOCHS_OF_SEEDS, seed=seed) for seed in range(seeds)]
     return [
         members.Job(MODEL, {}, LABELS, fit, "cpu", folder, cache=folder / "cache") for fit in fits
     ]
 
 
-def _windows(rng: np.random.Generator) -> Windows:
-    n = N_WINDOWS
+def _windows(n: int, rng: np.random.Generator) -> Windows:
     return Windows(
         x=rng.normal(size=(n, SPEC.length, 26)).astype(np.float32),
         valid=np.ones((n, SPEC.length, 13), dtype=np.bool_),
@@ -117,11 +122,8 @@ def _windows(rng: np.random.Generator) -> Windows:
     )
 
 
-def _least(clock: Callable[[], float], call: Callable[[], object], repeats: int = 3) -> float:
-    """Seconds, of some runs: what the machine does besides only ever adds."""
-    spent = []
-    for _ in range(repeats):
-        start = clock()
-        call()
-        spent.append(clock() - start)
-    return min(spent)
+def _spent(clock: Callable[[], float], call: Callable[[], object]) -> float:
+    """Seconds. What the machine does besides only ever adds: the least of some counts."""
+    start = clock()
+    call()
+    return clock() - start

@@ -6,7 +6,7 @@ from torch import nn
 
 from yololstm import models
 from yololstm.augmentation import flipped
-from yololstm.models import both_ways, joints_bones_motion
+from yololstm.models import StepDropout, both_ways, joints_bones_motion
 from yololstm.skeleton import BONES
 
 NAMES = sorted(models.MODELS)
@@ -53,6 +53,33 @@ def test_dropout_is_the_callers_to_choose(name: str) -> None:
     assert not torch.equal(model(x, valid), model(x, valid))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_step_dropout_drops_its_share_and_keeps_the_mean(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(101, 33, 31, dtype=dtype, requires_grad=True)
+    y = StepDropout(0.3)(x)
+    y.sum().backward()
+    assert y.dtype == dtype
+    assert float((y == 0).float().mean()) == pytest.approx(0.3, abs=0.005)
+    assert y[y != 0].float().tolist() == pytest.approx([1 / 0.7] * int((y != 0).sum()), rel=4e-3)
+    assert x.grad is not None and torch.equal(x.grad, y.detach())
+
+
+def test_step_dropout_draws_anew_and_follows_the_seed() -> None:
+    x, dropout = torch.ones(4, 5, 6), StepDropout(0.5)
+    torch.manual_seed(3)
+    first, second = dropout(x), dropout(x)
+    torch.manual_seed(3)
+    assert torch.equal(first, dropout(x)) and not torch.equal(first, second)
+
+
+def test_step_dropout_of_nothing_and_everything_and_in_use() -> None:
+    x = torch.randn(3, 5, 7)
+    assert torch.equal(StepDropout(0.0)(x), x)
+    assert not StepDropout(1.0)(x).any()
+    assert torch.equal(StepDropout(0.5).eval()(x), x)
+
+
 def test_lstm_knows_nothing_of_what_is_to_come() -> None:
     model = models.build("lstm", 4).eval()
     known: list[torch.Tensor] = []
@@ -97,7 +124,7 @@ def test_stacked_lstm_is_the_old_one() -> None:
         (128, 256),
         (256, 128),
     ]
-    assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.1]
+    assert [m.p for m in model.modules() if isinstance(m, StepDropout)] == [0.1]
 
 
 def test_features_are_joints_bones_and_their_change() -> None:

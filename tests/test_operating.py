@@ -60,10 +60,10 @@ def test_balance_is_not_taken_in_by_a_narrow_peak() -> None:
     false_alarms = [9] * 10 + [2] * 20 + [0] + [0] * 9
     caught = [4] * 10 + [4] * 20 + [3] + [0] * 9
     told = points(false_alarms, caught)
-    assert told.index(balance(told)) == 25  # half a logit below the peak
+    assert told.index(balance(told)) == 20  # a logit below the peak
     quiet = points([0] * 40, caught[:30] + [0] * 10)
     assert told[10].caught == balance(quiet).caught == 4
-    assert quiet.index(balance(quiet)) == 12
+    assert quiet.index(balance(quiet)) == 10
 
 
 def test_a_sweep_counts_what_each_threshold_costs() -> None:

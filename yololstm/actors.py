@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yololstm.clips import Span
-from yololstm.landmarks import Landmarks
+from yololstm.landmarks import Category, Landmarks
 
 Boxes = NDArray[np.floating]
 
@@ -37,10 +37,10 @@ def actors(landmarks: Landmarks, span: Span) -> frozenset[int]:
     at least 70 % inside. They are looked for in the frame nearest to the span's start, then in the
     next nearest, up to 1 s away, because a detector misses people now and then.
     """
-    people = landmarks.persons()
     if span.box is None:
-        return frozenset(people.track.tolist())
-    return with_heirs(_pointed_at(people, span), lives(landmarks), span.end_s)
+        return frozenset(landmarks.track[landmarks.category == Category.PERSON].tolist())
+    pointed_at = _pointed_at(landmarks.persons(), span)
+    return with_heirs(pointed_at, lives(landmarks), span.end_s)
 
 
 def lives(landmarks: Landmarks) -> list[Life]:

@@ -31,7 +31,7 @@ RATES: Final = (1.0, 2.0, 5.0)
 """False alarms an hour at which test is measured."""
 #: A tenth of a logit apart, 0.05 to 0.9995.
 _THRESHOLDS: Final = tuple(expit(np.arange(-30, 77) / 10).round(5).tolist())
-_HALF_A_LOGIT: Final = 5
+_A_LOGIT: Final = 10
 _CURVE_POINTS: Final = 40
 
 
@@ -79,13 +79,14 @@ def choose(points: Sequence[Point], allowed: float) -> Point:
 
 
 def balance(points: Sequence[Point]) -> Point:
-    """The greatest F1 of events, as a mean over the thresholds up to half a logit away, because a
-    few events make narrow peaks. Of equals the middle one, or, where it causes false alarms, the
-    highest. Where no event is ever caught, what ``choose`` makes of it."""
+    """The greatest F1 of events, as a mean over the thresholds up to a logit away: a few events
+    make narrow peaks, and where probabilities are all but 1 a little more asked loses them all. Of
+    equals the middle one, or, where it causes false alarms, the highest. Where no event is ever
+    caught, what ``choose`` makes of it."""
     if not any(point.caught for point in points):
         return choose(points, 0)
     f1 = np.array([2 * p.caught / (p.events + p.caught + p.false_alarms) for p in points])
-    beside = np.ones(2 * _HALF_A_LOGIT + 1)
+    beside = np.ones(2 * _A_LOGIT + 1)
     mean = np.convolve(f1, beside, "same") / np.convolve(np.ones(len(f1)), beside, "same")
     best = [point for point, value in zip(points, mean, strict=True) if value > mean.max() - 1e-9]
     middle = best[len(best) // 2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -34,11 +35,16 @@ _REASONS: Final = (
 
 @dataclass(frozen=True)
 class Segmented:
-    windows: Windows
-    """x in pixels."""
+    tracks: Sequence[Windows]
+    """x in pixels; of one track each."""
+    spec: WindowSpec
     dropped: dict[str, int]
     """Reasons and counts: of tracks for "too_short", of windows for every other."""
     problems: tuple[Problem, ...] = ()
+
+    @cached_property
+    def windows(self) -> Windows:
+        return Windows.concatenate(self.tracks, self.spec)
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ def segment(
         kept = ~few if keep_unnamed else reason == 0
         parts.append(_cut(steady, steps[kept], y[kept], spec, clip_id, take, track))
     problems = tuple(_nobody(clip_id, span) for span, cast in casts if span.box and not cast)
-    return Segmented(Windows.concatenate(parts, spec), dict(dropped), problems)
+    return Segmented(parts, spec, dict(dropped), problems)
 
 
 def resample(time_s: NDArray[np.float64], xy: NDArray[np.float32], spec: WindowSpec) -> Resampled:
@@ -117,7 +123,7 @@ def resample(time_s: NDArray[np.float64], xy: NDArray[np.float32], spec: WindowS
     known = np.isfinite(xy[..., 0] + xy[..., 1])
     valid = known.take(before, axis=0) & known.take(after, axis=0)
     values = xy.take(before, axis=0)
-    lost, joint = np.divmod(np.flatnonzero(~valid), N_JOINTS)
+    lost = np.flatnonzero(~valid)
 
     # Steps that lie between two rows; on a row, its values are there already.
     step = np.flatnonzero(before != after)
@@ -128,14 +134,16 @@ def resample(time_s: NDArray[np.float64], xy: NDArray[np.float32], spec: WindowS
 
     # Joints that one of the two rows does not show.
     if len(lost):
-        last, following = _neighbours(known, before[lost], after[lost], joint)
-        since = np.where(last >= 0, grid[lost] - time_s[last], np.inf)
-        until = np.where(following >= 0, time_s[following] - grid[lost], np.inf)
-        weight, valid[lost, joint] = _weigh(since, until, spec)
-        earlier, later = (
-            np.where(known[row, joint, None], xy[row, joint], 0) for row in (last, following)
-        )
-        values[lost, joint] = _mixed(earlier, later, weight[:, None])
+        step, joint = np.divmod(lost, N_JOINTS)
+        last, following = _neighbours(known, before.take(step), after.take(step), joint)
+        at = grid.take(step)
+        since = np.where(last >= 0, at - time_s.take(last), np.inf)
+        until = np.where(following >= 0, time_s.take(following) - at, np.inf)
+        weight, bridged = _weigh(since, until, spec)
+        valid.put(lost, bridged)
+        points = np.where(known[..., None], xy, 0).reshape(-1, 2)
+        earlier, later = (points.take(row * N_JOINTS + joint, axis=0) for row in (last, following))
+        values.reshape(-1, 2)[lost] = _mixed(earlier, later, weight[:, None])
     return Resampled(grid, values, valid)
 
 
@@ -230,7 +238,7 @@ def segment_all(
     everything = [part for split in SPLITS for part in parts[split]]
     return Segmentation(
         windows={
-            split: Windows.concatenate([part.windows for part in parts[split]], spec)
+            split: Windows.concatenate([w for part in parts[split] for w in part.tracks], spec)
             for split in SPLITS
         },
         labels=labels,
@@ -268,9 +276,10 @@ def _neighbours(
     """(M,) the last row at or before ``before``, and the first at or after ``after``, that shows
     the joint; -1 where none does. known: (n, 13)."""
     row, none = np.arange(len(known), dtype=np.int32)[:, None], len(known)
-    last = np.maximum.accumulate(np.where(known, row, -1))[before, joint]
-    following = np.minimum.accumulate(np.where(known, row, none)[::-1])[::-1][after, joint]
-    return last.astype(np.intp), np.where(following < none, following, -1).astype(np.intp)
+    last = np.maximum.accumulate(np.where(known, row, -1))
+    following = np.minimum.accumulate(np.where(known, row, none)[::-1])[::-1]
+    found = following[after, joint].astype(np.intp)
+    return last[before, joint].astype(np.intp), np.where(found < none, found, -1)
 
 
 def _weigh(
