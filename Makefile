@@ -44,4 +44,4 @@ $(INSTALLED): requirements.txt pyproject.toml
 	touch $@
 
 $(POSE_MODEL): | $(INSTALLED)
-	yololstm models fetch
+	yololstm models fetch --backend mediapipe

@@ -1,20 +1,29 @@
-"""Run every benchmark: print a table, write benchmarks/out/NAME.json. Needs `make repro` first."""
+"""Run benchmarks, all or those that are named: print a table, write benchmarks/out/NAME.json.
+
+Needs `make repro` first.
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from benchmarks import extract, index, segment, store, train
 from yololstm.console import exit_on_error
+from yololstm.errors import ParamsError
 from yololstm.storage import write_json
 
 OUT = Path(__file__).parent / "out"
+ALL = {one.__name__.rpartition(".")[2]: one for one in (index, extract, store, segment, train)}
 
 
 @exit_on_error
-def main() -> None:
-    for benchmark in (index, extract, store, segment, train):
-        name, result = benchmark.__name__.rpartition(".")[2], benchmark.measure()
+def main(*names: str) -> None:
+    for name in names:
+        if name not in ALL:
+            raise ParamsError(name, "no such benchmark", f"There are {', '.join(ALL)}")
+    for name in names or ALL:
+        result = ALL[name].measure()
         write_json(OUT / f"{name}.json", result)
         print(name)
         for what, figure in result.items():
@@ -22,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -97,7 +97,8 @@ def _lay_out(root: Path, data: Path) -> None:
 def _commit(root: Path) -> None:
     """So that a clip that is not stored is looked for in the last commit."""
     author = ["-c", "user.name=benchmark", "-c", "user.email=benchmark@localhost"]
-    for command in (["add", "dvc.yaml", "dvc.lock"], [*author, "commit", "-qm", "extracted"]):
+    files = ["dvc.yaml", "dvc.lock", "index.csv"]
+    for command in (["add", *files], [*author, "commit", "-qm", "extracted"]):
         subprocess.run(["git", *command], cwd=root, check=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -21,18 +20,17 @@ def main(root: str, index: str, detector: str, out: str, report: str) -> None:
     options, kind, here = params.extract, params.data.kind, Path.cwd()
     settings = None
     if extraction.looks_at_video(kind, options.source):
-        settings = ExtractionSettings(
-            weights=weights.detector_weights(here / detector),
-            pose_model=weights.pose_landmarker(here / ".cache/models"),
-            **options.looking(),
+        cache = here / ".cache/models"
+        found, pose_model = weights.needed(
+            options.backend, options.pose_weights, options.pose_sha256, here / detector, cache
         )
-    if Path(out).exists():
-        shutil.rmtree(out)
+        settings = ExtractionSettings(found, pose_model, **options.looking())
     batch = extraction.Extraction(
         recipe=extraction.Recipe(kind, settings),
         material=Material(here / root, here / ".cache/material"),
         store=LandmarkStore(here / ".cache/landmarks", limit=int(options.store_gb * 1e9)),
         out=Path(out),
+        index=Path(index),
         format=options.format,
     )
     workers = Workers(options.workers, options.timeout_s, options.cluster or usual_scheduler())

@@ -20,7 +20,7 @@ def main(index: str, splits: str, landmarks: str, windows: str, report: str) -> 
     settings = params.load(Path("params.yaml"))
     cut = settings.segment
     seen = _seen(read_clips(Path(index), Path(splits)), Path(landmarks))
-    result = segment_all(seen, cut.spec(), settings.labels, cut.min_share)
+    result = segment_all(seen, cut.spec(), settings.labels, cut.min_share, cut.min_quality)
     write_json(Path(report), result.report())
     for warning in result.check():
         warn(warning)

@@ -9,9 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 
 from yololstm import weights
+from yololstm.detector import ultralytics
 from yololstm.sample import boxes, making
 from yololstm.sample.filming import film
 from yololstm.sample.takes import Settings
@@ -51,6 +53,22 @@ def squares(folder: Path, names: dict[int, str] = SQUARES, n: int = 8) -> Path:
     listed = "".join(f"  {category}: {name}\n" for category, name in names.items())
     data.write_text(f"train: images/train\nval: images/val\nnames:\n{listed}")
     return data
+
+
+def untaught_pose(
+    folder: Path, *, person: str = "person", keypoints: tuple[int, int] = (17, 3)
+) -> Path:
+    """Weights of YOLO-pose that have learned nothing."""
+    library = ultralytics()
+    config = library.utils.ROOT / "cfg" / "models" / "11" / "yolo11-pose.yaml"
+    layers = yaml.safe_load(config.read_text(encoding="utf-8"))
+    (folder / "yolo11n-pose.yaml").write_text(
+        yaml.safe_dump(layers | {"nc": 1, "kpt_shape": list(keypoints)}), encoding="utf-8"
+    )
+    yolo = library.YOLO(str(folder / "yolo11n-pose.yaml"), task="pose")
+    yolo.model.names = {0: person}
+    yolo.save(folder / "pose.pt")
+    return folder / "pose.pt"
 
 
 SETTINGS = Settings(seed=7, takes=2, seconds=8, fps=3, width=1280, height=720, detector_images=4)

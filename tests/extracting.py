@@ -14,7 +14,7 @@ import yaml
 from tests import drawn
 from tests.datasets import trees
 from yololstm import datasets, storage
-from yololstm.detector import train
+from yololstm.detector_training import train
 
 PATIENCE_S: Final = 90
 

@@ -23,8 +23,10 @@ from tests.datasets.trees import (
     put,
     put_pair,
 )
+from tests.drawn import untaught_pose
 from tests.imports import ROOT
 from yololstm import checkpoint, datasets, models, storage, video
+from yololstm import detector as detector_module
 from yololstm.cli import app
 from yololstm.clips import NORMAL
 from yololstm.detector import ultralytics
@@ -69,6 +71,13 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("detector") / "weights.pt"
     yolo.save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def untaught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A YOLO-pose that has learnt nothing, as if it were published."""
+    folder = tmp_path_factory.mktemp("release")
+    return untaught_pose(folder).rename(folder / "yolo11n-pose.pt")
 
 
 @pytest.fixture
@@ -167,6 +176,36 @@ def test_a_model_that_is_there_is_not_fetched_again(home: Path) -> None:
     result = invoke("models", "fetch")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.strip() == f".cache/models/{POSE_LANDMARKER}"
+
+
+def test_models_of_the_backend_that_is_asked_for(
+    home: Path, trained: Path, untaught: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """yolo-pose takes neither the detector nor the landmarker, and says what it lacks itself."""
+    (home / ".cache" / "models" / POSE_LANDMARKER).unlink()
+    shop = write_video(home / "shop.mp4")
+    asked = ("run", shop, "--out", "out", "--checkpoint", trained, "--backend", "yolo-pose")
+    result = invoke(*asked)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: .cache/models/yolo11n-pose.pt: ")
+    assert "Run yololstm models fetch --backend yolo-pose." in result.stderr
+
+    monkeypatch.setattr(detector_module, "_RELEASE", untaught.parent.as_uri())
+    result = invoke("models", "fetch", "--backend", "yolo-pose")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.strip() == ".cache/models/yolo11n-pose.pt"
+    result = invoke(*asked, "--imgsz", 64)
+    assert result.exit_code == 0, result.stderr
+    backend = storage.read_json(Path("out/shop/events.json"))["frames"]["backend"]
+    assert "yolo11n-pose.pt" in backend
+    assert "mediapipe" not in backend
+
+
+def test_pose_weights_of_another_backend_are_refused(home: Path, trained: Path) -> None:
+    result = invoke("run", "a.mp4", "--out", "out", "--pose-weights", "own.pt")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: --pose-weights: mediapipe does not use them. ")
+    assert invoke("run", "a.mp4", "--out", "out", "--backend", "openpose").exit_code == 2
 
 
 # --- data check ---

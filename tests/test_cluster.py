@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -117,6 +119,31 @@ def test_what_needs_no_process_of_its_own_has_none() -> None:
     assert list(spread(linger, [1], Workers(1))) == [(1, 1)]
 
 
+class Grave:
+    """What takes long to be taken apart."""
+
+    def __init__(self, told: Path) -> None:
+        self.told = told
+
+    def __del__(self) -> None:
+        self.told.touch()
+
+
+def leave_behind(told: Path) -> str:
+    """In the process: something grave, and a folder that is its own."""
+    module = sys.modules[__name__]
+    module.grave = Grave(told)  # type: ignore[attr-defined]
+    module.folder = tempfile.TemporaryDirectory(dir=told.parent)  # type: ignore[attr-defined]
+    return str(module.folder.name)
+
+
+def test_processes_end_quickly_and_leave_nothing(tmp_path: Path) -> None:
+    ((told, folder),) = spread(leave_behind, [tmp_path / "told"], Workers(1, timeout_s=30))
+    assert isinstance(folder, str)
+    assert not Path(folder).exists()
+    assert not told.exists()
+
+
 # --- a cluster elsewhere ---
 
 
@@ -136,6 +163,10 @@ class Elsewhere:
     def join(self, host: str, *options: str) -> None:
         command = ("worker", self.address, "--host", host, "--nthreads", "1", "--no-dashboard")
         self.workers[host] = dask(*command, *options)
+
+    def lose(self, host: str) -> None:
+        """With all that would start it again: a machine that is gone."""
+        os.killpg(self.workers[host].pid, signal.SIGKILL)
 
 
 def dask(*arguments: str) -> subprocess.Popen[bytes]:
@@ -164,7 +195,6 @@ def elsewhere() -> Iterator[Elsewhere]:
 
 
 def test_workers_at_two_addresses_one_of_which_is_lost(elsewhere: Elsewhere) -> None:
-    """With all that would start it again: a machine that is gone."""
     hosts = ("127.0.0.1", "127.0.0.2")
     for host in hosts:
         elsewhere.join(host)
@@ -177,7 +207,7 @@ def test_workers_at_two_addresses_one_of_which_is_lost(elsewhere: Elsewhere) -> 
         outcomes[item] = outcome.removeprefix("tcp://").partition(":")[0]
         if len(outcomes) == 4:
             assert set(outcomes.values()) == set(hosts)
-            os.killpg(elsewhere.workers["127.0.0.2"].pid, signal.SIGKILL)
+            elsewhere.lose("127.0.0.2")
     assert sorted(outcomes) == list(range(12))
 
 
@@ -192,6 +222,82 @@ def test_workers_begin_anew_for_each_run(elsewhere: Elsewhere) -> None:
     first, second = ({outcome for _, outcome in spread(process, [1, 2], workers)} for _ in range(2))
     assert len(first) == len(second) == 1
     assert first.isdisjoint(second)
+
+
+def test_a_run_in_progress_is_not_disturbed(
+    elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even while it hands nothing out, as here between two clips."""
+    monkeypatch.setattr(cluster, "_OTHERS_S", 1)
+    elsewhere.join("127.0.0.1")
+    workers = Workers(scheduler=elsewhere.address)
+    first = spread(process, [1, 2, 3], workers)
+    pids = {next(first)[1]}
+    with pytest.raises(WorkerError, match="it is at work for others, who want 1 results"):
+        list(spread(process, [1], workers))
+    pids |= {pid for _, pid in first}
+    assert len(pids) == 1
+    assert len(list(spread(process, [1], workers))) == 1
+
+
+def test_a_run_that_was_killed_holds_up_no_other(elsewhere: Elsewhere) -> None:
+    elsewhere.join("127.0.0.1")
+    script = (
+        "from yololstm.cluster import *; from tests.test_cluster import *\n"
+        f"for _ in spread(nap, [0, 60], Workers(scheduler={elsewhere.address!r})): print('on')"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == b"on\n"
+        killed.kill()
+    assert len(list(spread(process, [1], Workers(scheduler=elsewhere.address)))) == 1
+
+
+def nap(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def test_workers_that_all_leave(
+    elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It says so, waits for others, and goes on with them."""
+    monkeypatch.setattr(cluster, "_ABSENT_S", 1)
+    elsewhere.join("127.0.0.1")
+    workers = Workers(scheduler=elsewhere.address, timeout_s=60)
+    outcomes = spread(nap, [0.1, 0.2, 0.3, 0.4], workers)
+    done = [next(outcomes)[0]]
+    elsewhere.lose("127.0.0.1")
+    threading.Timer(5, elsewhere.join, ["127.0.0.2"]).start()
+    done += [item for item, _ in outcomes]
+    assert done == [0.1, 0.2, 0.3, 0.4]
+    told = capfd.readouterr().err.splitlines()
+    where = f"warning: {elsewhere.address}: "
+    joining = f"dask worker {elsewhere.address} --nthreads 1"
+    assert told == [
+        f"{where}there is no worker any more. It waits for one: start some, {joining}.",
+        f"{where}there are workers again. It goes on.",
+    ]
+
+
+def test_workers_that_leave_for_good(elsewhere: Elsewhere) -> None:
+    elsewhere.join("127.0.0.1")
+    outcomes = spread(nap, [0.1, 0.2], Workers(scheduler=elsewhere.address, timeout_s=2))
+    assert next(outcomes) == (0.1, 0.1)
+    elsewhere.lose("127.0.0.1")
+    with pytest.raises(WorkerError, match="there was no worker for 2 s") as caught:
+        list(outcomes)
+    assert caught.value.problem.place == elsewhere.address
+    assert f"dask worker {elsewhere.address} --nthreads 1" in caught.value.problem.remedy
+
+
+def test_reports_do_not_pile_up_on_a_scheduler(elsewhere: Elsewhere) -> None:
+    elsewhere.join("127.0.0.1")
+    heard: list[int] = []
+    with Client(elsewhere.address, set_as_default=False) as client:
+        list(spread(count_up, [3000], Workers(scheduler=elsewhere.address), heard.append))
+        assert len(client.get_events("reports")) <= 1000
+    assert sum(heard) == 3000
 
 
 def test_worker_that_cannot_begin_anew(elsewhere: Elsewhere) -> None:

@@ -12,21 +12,13 @@ import numpy as np
 import pytest
 
 from tests import drawn
+from tests.detecting import TINY, train
 from yololstm import detector, video
 from yololstm.detector import Detections, Detector, checksum
-from yololstm.errors import AnnotationError, EmptyError, WeightsError
+from yololstm.errors import WeightsError
 from yololstm.landmarks import Category
 
-TINY = drawn.ROOT / "detectors" / "tiny.yaml"
 GREY = np.full((120, 160, 3), 90, dtype=np.uint8)
-
-
-def train(data: Path, out: Path, **other: Any) -> dict[str, Any]:
-    settings: dict[str, Any] = {
-        **{"epochs": 1, "patience": 5, "batch": 4, "imgsz": 64, "seed": 0},
-        **other,
-    }
-    return detector.train(TINY, data, out, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -39,74 +31,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def everything(weights: Path) -> Detections:
     """All that an unsure detector may mean in a picture."""
-    return Detector(weights, 64, min_confidence=1e-6)(GREY)
-
-
-# --- training ---
-
-
-def test_same_training_gives_the_same_bytes(tmp_path: Path, weights: Path) -> None:
-    train(drawn.squares(tmp_path / "elsewhere"), tmp_path / "again.pt")
-    assert (tmp_path / "again.pt").read_bytes() == weights.read_bytes()
-
-
-def test_weights_hold_no_path_and_no_date(weights: Path) -> None:
-    content = weights.read_bytes()
-    for private in (str(Path.home()), str(drawn.ROOT), str(weights.parent), "best.pt", "date"):
-        assert private.encode() not in content
-
-
-def test_data_set_is_left_as_it_is(tmp_path: Path) -> None:
-    data = drawn.squares(tmp_path / "data")
-    before = {path: path.stat().st_mtime_ns for path in data.parent.rglob("*")}
-    epochs: list[int] = []
-    train(data, tmp_path / "out.pt", epochs=2, on_epoch=lambda: epochs.append(1))
-    assert {path: path.stat().st_mtime_ns for path in data.parent.rglob("*")} == before
-    assert len(epochs) == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out.pt"]
-
-
-def test_metrics_are_by_category(tmp_path: Path) -> None:
-    metrics = train(drawn.squares(tmp_path / "data"), tmp_path / "out.pt")
-    assert set(metrics) == {"map50", "map50_95"}
-    for shares in metrics.values():
-        assert set(shares) == {"person", "bag", "mean"}
-        assert all(0 <= share <= 1 for share in shares.values())
-
-
-def test_metric_of_what_val_does_not_show_is_none(tmp_path: Path) -> None:
-    metrics = train(drawn.squares(tmp_path / "data", {0: "person"}), tmp_path / "out.pt")
-    assert metrics["map50"]["bag"] is None
-
-
-@pytest.mark.parametrize("content", ["", "names: {0: person}", "[]", "train: [", "\x00"])
-def test_not_a_data_set(tmp_path: Path, content: str) -> None:
-    (tmp_path / "data.yaml").write_text(content)
-    with pytest.raises(AnnotationError, match=r"not the data\.yaml of a YOLO data set"):
-        train(tmp_path / "data.yaml", tmp_path / "out.pt")
-
-
-@pytest.mark.parametrize("missing", ["images/val/*", "labels/train/*"])
-def test_data_set_without_images_or_labels(tmp_path: Path, missing: str) -> None:
-    data = drawn.squares(tmp_path)
-    for path in tmp_path.glob(missing):
-        path.unlink()
-    with pytest.raises(EmptyError, match=missing.split("/")[1]):
-        train(data, tmp_path / "out.pt")
-
-
-@pytest.mark.parametrize("name", ["bad.pt", "bad.yaml", "absent.pt", "absent.yaml"])
-def test_model_that_is_none(tmp_path: Path, name: str) -> None:
-    for bad in ("bad.pt", "bad.yaml"):
-        (tmp_path / bad).write_text("nothing: to build")
-    data = drawn.squares(tmp_path / "data")
-    with pytest.raises(WeightsError, match=name):
-        detector.train(
-            tmp_path / name,
-            data,
-            tmp_path / "out.pt",
-            **{"epochs": 1, "patience": 1, "batch": 4, "imgsz": 64, "seed": 0},
-        )
+    return Detector(weights, 64, min_confidence=1e-6)([GREY])[0]
 
 
 # --- running ---
@@ -158,7 +83,8 @@ def test_boxes_that_are_nowhere_or_hold_nothing_are_dropped() -> None:
     found = Detections(
         np.array(box, np.float32), np.ones(5, np.float32), np.zeros(5, dtype=np.uint8)
     )
-    kept = detector._sane(found, height=120, width=160)
+    kept, rows = detector.sane(found, height=120, width=160)
+    assert rows.tolist() == [True, False, False, False, True]
     assert kept.box.tolist() == [[0, 0, 20, 20], [5, 5, 160, 9]]
 
 
@@ -237,10 +163,11 @@ def refuse(*args, **kwargs):
 socket.getaddrinfo = socket.create_connection = refuse
 socket.socket.connect = socket.socket.connect_ex = socket.socket.sendto = refuse
 import numpy as np
-from yololstm.detector import Detector, train
+from yololstm.detector import Detector
+from yololstm.detector_training import train
 data, model, out = map(Path, sys.argv[1:4])
 train(model, data, out, epochs=1, patience=1, batch=4, imgsz=64, seed=0)
-Detector(out, 64, 0.5)(np.zeros((64, 64, 3), np.uint8))
+Detector(out, 64, 0.5)([np.zeros((64, 64, 3), np.uint8)])
 print(json.dumps(calls))
 """
 
@@ -289,6 +216,6 @@ def test_persons_of_a_real_shop(real_data: Path) -> None:
     clip = real_data / "data" / "aihub_clips" / "b_002_bag_30.mp4"
     frames = [frame.image for frame in video.read(clip) if frame.index % 10 == 0]
     for image in frames:
-        found = real(image)
+        (found,) = real([image])
         assert (found.category == Category.PERSON).sum() == 2
         assert (found.box[:, 3] - found.box[:, 1]).max() > 500

@@ -11,16 +11,16 @@ import pytest
 
 from tests.datasets import trees
 from tests.told import Told, filmed, person_boxes, settings
-from yololstm import datasets, extraction, fingerprint, outcomes, storage
+from yololstm import datasets, extraction, fingerprint, outcomes, sight, storage
 from yololstm import extractor as extractor_module
+from yololstm.agreement import agreement
 from yololstm.clips import Clip
 from yololstm.cluster import Workers
-from yololstm.errors import WeightsError
-from yololstm.extraction import Extraction, Job, Recipe
+from yololstm.errors import VideoError, WeightsError, YololstmError
+from yololstm.extraction import Extracted, Extraction, Job, Recipe
 from yololstm.landmark_store import LandmarkStore
 from yololstm.landmarks import Landmarks
 from yololstm.outcomes import Outcome
-from yololstm.pose.quality import agreement
 
 HERE = Workers(1)
 
@@ -74,7 +74,7 @@ def scene(
     def tell(times: int) -> None:
         extractor_module.opened.cache_clear()
         told = Told(person_boxes(truth)[::3] * times)
-        monkeypatch.setattr(extractor_module, "Detector", lambda *_: told)
+        monkeypatch.setattr(sight, "Detector", lambda *_: told)
 
     shutil.copytree(root, tmp_path / "tree")
     tell(1)
@@ -87,12 +87,12 @@ def scene(
 def test_clip_of_an_index(scene: Scene) -> None:
     outcome = scene.outcome()
     written = storage.read_landmarks(scene.folder / "out" / f"{scene.clip.clip_id}.parquet")
-    assert (outcome.frames, outcome.tracks, outcome.posed) == (8, 1, 7)
-    assert outcome.persons == len(written.persons()) == 7
+    assert (outcome.frames, outcome.tally.tracks, outcome.tally.posed) == (8, 1, 7)
+    assert outcome.tally.persons == len(written.persons()) == 7
     assert outcome.agreement == agreement(written, scene.truth)
     assert written.source.key == scene.recipe().key(scene.clip)
     report = outcomes.report([outcome], [])
-    assert report["landmarks_share"] == 1.0
+    assert report["quality"]["all"]["landmarks_share"] == 1.0
     assert report["pose"]["official"]["train"]["person_frames"] == 8
     assert report["pose"]["label"] == {"theft": report["pose"]["official"]["train"]}
 
@@ -105,7 +105,7 @@ def test_jobs_reach_other_processes(scene: Scene) -> None:
 def test_faulty_keypoints_cost_no_poses(scene: Scene) -> None:
     clip = with_annotation(scene, lambda text: text.replace("<points ", '<points frame="9999" ', 1))
     outcome = scene.outcome(clip)
-    assert (outcome.posed, outcome.agreement) == (7, None)
+    assert (outcome.tally.posed, outcome.agreement) == (7, None)
     assert outcome.doubt is not None
     assert outcome.doubt.place.startswith(clip.annotation)
     assert outcomes.report([outcome], [])["not_compared"] == [vars(outcome.doubt)]
@@ -114,7 +114,7 @@ def test_faulty_keypoints_cost_no_poses(scene: Scene) -> None:
 def test_lost_keypoints_cost_no_poses(scene: Scene) -> None:
     (scene.root / scene.clip.annotation).unlink()
     outcome = scene.outcome()
-    assert (outcome.posed, outcome.agreement) == (7, None)
+    assert (outcome.tally.posed, outcome.agreement) == (7, None)
     assert outcome.doubt is not None
     assert outcome.doubt.place.endswith(scene.clip.annotation)
 
@@ -155,7 +155,23 @@ def test_faulty_clips_are_listed_and_the_others_go_on(
     found, left_out = scene.batch().run(clips, HERE)
     assert [outcome.clip for outcome in found] == [scene.clip]
     assert [problem.place for problem in left_out] == [scene.clip.path]
-    assert "warning: " in capsys.readouterr().err
+    *_, summary = capsys.readouterr().err.splitlines()
+    reason = "1: it is not the file that was indexed"
+    assert summary == f"warning: extract: 1 of 2 clips are left out ({reason})"
+
+
+def test_many_reasons_are_counted_and_the_commonest_told(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def faulty(job: Job) -> Extracted:
+        raise VideoError(job.clip.path, f"reason {job.clip.clip_id[0]}", "Mend it")
+
+    clips = [replace(scene.clip, clip_id=name) for name in ("a", "b", "c1", "c2", "d", "d2", "e")]
+    _, left_out = replace(scene.batch(), extract=faulty).run(clips, HERE)
+    assert len(left_out) == 7
+    told = capsys.readouterr().err.splitlines()[-1]
+    reasons = "2: reason c; 2: reason d; 1: reason a; 2: other reasons"
+    assert told == f"warning: extract: 7 of 7 clips are left out ({reasons})"
 
 
 def test_faults_of_ours_stop_everything(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +211,7 @@ def test_another_annotation_is_compared_with_but_nothing_is_looked_at(scene: Sce
     first = scene.outcome()
     clip = with_annotation(scene, lambda text: text.replace("Left hand", "Left ear"))
     outcome = scene.outcome(clip)
-    assert outcome.posed == first.posed
+    assert outcome.tally == first.tally
     assert first.agreement is not None
     assert outcome.agreement is not None
     assert outcome.agreement.joints < first.agreement.joints
@@ -228,6 +244,22 @@ def test_damaged_landmarks_are_told_and_extracted_again(
     assert scene.outcome() == first
 
 
+def test_stored_landmarks_that_cannot_be_read_are_extracted_again(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As they would be if they were committed so: their checksum is right."""
+    first = scene.outcome()
+    store, key = scene.batch().store, scene.recipe().key(scene.clip)
+    whole = store.get(key)
+    assert whole is not None
+    store.put(key, whole[: len(whole) // 2])
+    store.path(scene.recipe().outcome_key(scene.clip)).unlink()
+    scene.tell(1)
+    assert scene.outcome() == first
+    assert f"{store.path(key)}: unreadable landmarks" in capsys.readouterr().err
+    assert store.get(key) == whole
+
+
 def test_damaged_numbers_are_counted_again(scene: Scene) -> None:
     first = scene.outcome()
     shard = scene.batch().store.path(scene.recipe().outcome_key(scene.clip))
@@ -251,6 +283,30 @@ def test_the_store_keeps_to_its_limit(scene: Scene) -> None:
     assert len(tiny.run([scene.clip], HERE)[0]) == 1
     assert not scene.shards()
     assert len(list((scene.folder / "out").iterdir())) == 1
+
+
+# --- the folder ---
+
+
+def test_of_what_was_in_the_folder_nothing_stays(scene: Scene) -> None:
+    trees.put(scene.folder / "out" / "stale.parquet", "stale")
+    scene.outcome()
+    assert [path.stem for path in (scene.folder / "out").iterdir()] == [scene.clip.clip_id]
+
+
+def test_a_link_in_its_place_is_refused(scene: Scene) -> None:
+    kept = trees.put(scene.folder / "elsewhere" / "kept.parquet", "of somebody")
+    (scene.folder / "out").symlink_to(kept.parent)
+    with pytest.raises(YololstmError, match="it is a link") as caught:
+        scene.outcome()
+    assert caught.value.problem.place == str(scene.folder / "out")
+    assert kept.exists()
+
+
+def test_a_file_in_its_place_is_refused(scene: Scene) -> None:
+    trees.put(scene.folder / "out", "of somebody")
+    with pytest.raises(YololstmError, match="it cannot be emptied"):
+        scene.outcome()
 
 
 # --- recipes ---
@@ -287,6 +343,22 @@ def test_recipe_is_of_all_that_decides(scene: Scene) -> None:
     assert len(names | {recipe.name}) == len(others) + 1
     copy = trees.put(scene.folder / "elsewhere" / "weights.pt", "weights")
     assert scene.recipe(weights=copy).name == recipe.name
+
+
+def test_recipe_without_a_detector(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a network that finds persons and their joints; in a folder it is one for OpenVINO."""
+    asked: list[frozenset[str]] = []
+    versions = fingerprint.versions
+    monkeypatch.setattr(fingerprint, "versions", lambda m: asked.append(m) or versions(m))
+    model = trees.put(tmp_path / "pose_openvino_model" / "pose.xml", "model")
+    one, other = (
+        scene.recipe(weights=None, backend="yolo-pose", pose_model=path).name
+        for path in (model, model.parent)
+    )
+    assert len({one, other, scene.recipe(pose_model=model).name}) == 3
+    assert ["openvino" in modules for modules in asked[:2]] == [False, True]
 
 
 def test_own_keypoints_are_stored_by_their_annotation(scene: Scene) -> None:

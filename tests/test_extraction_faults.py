@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import importlib.util
 import os
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tests import drawn
 from tests.datasets import trees
 from tests.extracting import PATIENCE_S, Project, blind_detector
 from yololstm import datasets, storage, video
@@ -27,6 +32,10 @@ from yololstm.landmark_store import LandmarkStore, read
 from yololstm.landmarks import Landmarks, Source
 from yololstm.outcomes import Outcome
 from yololstm.settings import ExtractionSettings
+
+needs_dvc = pytest.mark.skipif(
+    importlib.util.find_spec("dvc") is None, reason="DVC is not installed"
+)
 
 # --- a clip that is deadly ---
 
@@ -105,8 +114,9 @@ def test_deadly_clips_are_tried_twice_and_left_out(
     twice = dict.fromkeys(("aborts", "hangs", "killed once", "segfaults"), 2)
     assert tried == dict.fromkeys(names, 1) | twice
     assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == well
-    told = capfd.readouterr().err.splitlines()
+    *told, summary = capfd.readouterr().err.splitlines()
     assert [line.partition(": ")[0] for line in told] == ["warning"] * 3
+    assert summary == f"warning: extract: 3 of 8 clips are left out (3: {said})"
 
 
 # --- the stage, as DVC runs it ---
@@ -223,3 +233,66 @@ def test_two_at_once_share_a_store(project: Project, weights: Path, tmp_path: Pa
     assert project.is_whole()
     assert files[0] == files[1]
     assert all(read(path) for path in project.shards())
+
+
+# --- two at once, by DVC ---
+
+
+def under_dvc(project: Project) -> Project:
+    """With a pipeline of the extract stage alone."""
+    outs = ["data/landmarks", "data/reports/extract.json"]
+    stage = {"cmd": shlex.join(project.command), "deps": ["data/index.csv"], "outs": outs}
+    trees.put(project.root / "dvc.yaml", yaml.safe_dump({"stages": {"extract": stage}}))
+    trees.put(project.root / ".gitignore", "")
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=project.root, check=True)
+    return project
+
+
+def repro(project: Project) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro"],
+        cwd=project.root,
+        env={**os.environ, "PYTHONPATH": str(drawn.ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    said, errors = process.communicate(timeout=2 * PATIENCE_S)
+    return process.returncode, said, errors
+
+
+@needs_dvc
+def test_second_repro_in_one_repository_is_refused(project: Project) -> None:
+    """By DVC, which names the first. The first goes on, and a third has nothing to do."""
+    first = repro(under_dvc(project))
+    until(lambda: len(project.shards()) >= 2 or first.poll() is not None)
+    assert first.poll() is None
+    code, _, errors = ended(repro(project))
+    assert code == 255
+    assert errors.startswith(f"ERROR: failed to reproduce 'extract': '{project.root / 'data'}/")
+    assert "' is busy, it is being blocked by:" in errors
+    assert f"(PID {first.pid}): " in errors
+    assert ended(first)[0] == 0
+    assert project.is_whole()
+    code, said, _ = ended(repro(project))
+    assert code == 0
+    assert "Stage 'extract' didn't change, skipping" in said
+
+
+@needs_dvc
+def test_repro_in_two_clones_that_share_a_store(weights: Path, tmp_path: Path) -> None:
+    clones = [Project(tmp_path / name, weights, n_clips=3) for name in ("one", "other")]
+    (tmp_path / "store").mkdir()
+    for clone in clones:
+        (clone.root / ".cache/landmarks").symlink_to(tmp_path / "store")
+    for process in [repro(under_dvc(clone)) for clone in clones]:
+        code, _, errors = ended(process)
+        assert code == 0, errors
+    assert all(clone.is_whole() for clone in clones)
+    locks = [yaml.safe_load((clone.root / "dvc.lock").read_text()) for clone in clones]
+    assert locks[0]["stages"]["extract"]["outs"] == locks[1]["stages"]["extract"]["outs"]
+    assert all(read(path) for path in clones[0].shards())

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -10,17 +13,18 @@ import numpy as np
 import pytest
 
 from tests import drawn
+from tests.extracting import blind_detector
 from tests.told import BAG, Told, person_boxes, write_video
 from tests.told import filmed as film
 from tests.told import settings as told_settings
-from yololstm import extractor as extractor_module
-from yololstm import storage, video
+from yololstm import sight, storage
+from yololstm.agreement import Agreement, agreement
 from yololstm.clips import Clip
-from yololstm.errors import VideoError, WeightsError
+from yololstm.errors import ParamsError, VideoError, WeightsError
 from yololstm.extractor import Extractor
 from yololstm.landmarks import Landmarks
-from yololstm.pose.quality import Agreement, agreement
 from yololstm.settings import ExtractionSettings
+from yololstm.skeleton import torso_length
 
 
 @pytest.fixture
@@ -51,9 +55,15 @@ def truth(filmed: tuple[Clip, Landmarks]) -> Landmarks:
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Any:
     def tell(frames: list[list[list[float]]], score: float = 0.9) -> None:
-        monkeypatch.setattr(extractor_module, "Detector", lambda *_: Told(frames, score))
+        monkeypatch.setattr(sight, "Detector", lambda *_: Told(frames, score))
 
     return tell
+
+
+@pytest.fixture(scope="module")
+def blind(tmp_path_factory: pytest.TempPathFactory) -> ExtractionSettings:
+    """Nobody is seen, by a real detector."""
+    return told_settings(blind_detector(tmp_path_factory.mktemp("blind")))
 
 
 @pytest.fixture
@@ -87,22 +97,24 @@ def test_landmarks_of_a_clip(
     assert agrees["pck02"] > 0.8  # type: ignore[operator]
 
 
-def test_source_names_versions_and_no_path(
-    told: Any, settings: ExtractionSettings, empty_shop: Path
-) -> None:
-    told([[]] * 6)
-    with Extractor(settings) as extractor:
+def test_source_names_versions_and_no_path(blind: ExtractionSettings, empty_shop: Path) -> None:
+    with Extractor(blind) as extractor:
         backend = extractor.extract(empty_shop).source.backend
-    assert backend.startswith("mediapipe 0.10.31 pose_landmarker_full ce0cd48f; told; bytetrack ")
+    pose, detector, tracker = backend.split("; ")
+    assert pose == "mediapipe 0.10.31 pose_landmarker_full ce0cd48f"
+    assert detector.startswith("ultralytics 8.")
+    assert "weights.pt" in detector
+    assert tracker.startswith("bytetrack ")
     assert "/" not in backend
 
 
-def test_nobody_in_the_clip(told: Any, settings: ExtractionSettings, empty_shop: Path) -> None:
-    told([[]] * 6)
-    with Extractor(settings) as extractor:
-        found = extractor.extract(empty_shop)
+@pytest.mark.parametrize("every", [1, 4])
+def test_nobody_in_the_clip(blind: ExtractionSettings, empty_shop: Path, every: int) -> None:
+    seen: list[None] = []
+    with Extractor(replace(blind, detect_every=every)) as extractor:
+        found = extractor.extract(empty_shop, on_frame=lambda: seen.append(None))
     assert len(found) == 0
-    assert found.source.n_frames == 6
+    assert found.source.n_frames == len(seen) == 6
 
 
 def test_frames_looked_at(told: Any, settings: ExtractionSettings, empty_shop: Path) -> None:
@@ -114,11 +126,8 @@ def test_frames_looked_at(told: Any, settings: ExtractionSettings, empty_shop: P
     assert found.frame.tolist() == [0, 3]
 
 
-def test_rate_beyond_the_video_is_every_frame(
-    told: Any, settings: ExtractionSettings, empty_shop: Path
-) -> None:
-    told([[]] * 6)
-    with Extractor(replace(settings, fps=30.0)) as extractor:
+def test_rate_beyond_the_video_is_every_frame(blind: ExtractionSettings, empty_shop: Path) -> None:
+    with Extractor(replace(blind, fps=30.0)) as extractor:
         source = extractor.extract(empty_shop).source
     assert (source.fps, source.n_frames) == (3, 6)
 
@@ -185,23 +194,116 @@ def test_same_clip_gives_the_same_bytes(
 
 @pytest.mark.parametrize("content", [b"", b"not a video", None])
 def test_file_that_is_no_video(
-    told: Any, settings: ExtractionSettings, tmp_path: Path, content: bytes | None
+    blind: ExtractionSettings, tmp_path: Path, content: bytes | None
 ) -> None:
-    told([])
     if content is not None:
         (tmp_path / "bad.mp4").write_bytes(content)
-    with Extractor(settings) as extractor, pytest.raises(VideoError, match=r"bad\.mp4"):
+    with Extractor(blind) as extractor, pytest.raises(VideoError, match=r"bad\.mp4"):
         extractor.extract(tmp_path / "bad.mp4")
 
 
-def test_video_cut_short(
-    told: Any, settings: ExtractionSettings, tree: Path, clip: Clip, tmp_path: Path
-) -> None:
-    told([[]] * clip.n_frames)
+def test_video_cut_short(blind: ExtractionSettings, tree: Path, clip: Clip, tmp_path: Path) -> None:
     content = (tree / clip.path).read_bytes()
     (tmp_path / "cut.mp4").write_bytes(content[: len(content) // 2])
-    with Extractor(settings) as extractor, pytest.raises(VideoError, match="cut short"):
+    with Extractor(blind) as extractor, pytest.raises(VideoError, match="cut short"):
         extractor.extract(tmp_path / "cut.mp4")
+    assert not any(thread.name.startswith("decode") for thread in threading.enumerate())
+
+
+# --- frames that the detector leaves out ---
+
+
+def walk(n: int, step: float) -> list[list[list[float]]]:
+    return [[[10 + step * i, 10, 50 + step * i, 100]] for i in range(n)]
+
+
+@pytest.mark.parametrize("every", [2, 3, 4, 6, 9])
+def test_persons_are_on_their_way_where_the_detector_does_not_look(
+    told: Any, settings: ExtractionSettings, empty_shop: Path, every: int
+) -> None:
+    looks = walk(6, 4.0)[::every]
+    told(looks)  # and no look more
+    with Extractor(replace(settings, detect_every=every)) as extractor:
+        found = extractor.extract(empty_shop)
+    assert found.frame.tolist() == [0, 1, 2, 3, 4, 5]
+    assert found.track.tolist() == [1] * 6
+    last = every * (len(looks) - 1)
+    np.testing.assert_allclose(found.box[:, 0], [10 + 4.0 * min(i, last) for i in range(6)])
+    assert found.score.tolist() == pytest.approx([0.9] * 6)
+
+
+def test_persons_on_their_way_have_landmarks(
+    told: Any, settings: ExtractionSettings, tree: Path, clip: Clip, truth: Landmarks
+) -> None:
+    told([[*boxes, BAG] for boxes in person_boxes(truth)][::2])
+    with Extractor(replace(settings, detect_every=2)) as extractor:
+        found = extractor.extract(tree / clip.path)
+    assert len(found.bags()) == found.source.n_frames == clip.n_frames
+    order = np.lexsort((found.track, found.category, found.frame))
+    np.testing.assert_array_equal(order, np.arange(len(found)))
+    agrees = agreement(found, truth).report()
+    assert agrees["found_share"] > 0.9  # type: ignore[operator]
+    assert agrees["pck02"] > 0.8  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_batches_change_nothing(
+    told: Any, settings: ExtractionSettings, empty_shop: Path, every: int
+) -> None:
+    found = []
+    for batch in (1, 2, 4, 16):
+        told(walk(6, 4.0)[::every])
+        with Extractor(replace(settings, detect_every=every)) as extractor:
+            extractor._batch = batch
+            found.append(extractor.extract(empty_shop))
+    for other in found[1:]:
+        np.testing.assert_array_equal(other.frame, found[0].frame)
+        np.testing.assert_array_equal(other.box, found[0].box)
+
+
+def test_network_that_finds_joints_with_persons_looks_at_every_frame(
+    settings: ExtractionSettings,
+) -> None:
+    both = replace(settings, weights=None, backend="yolo-pose", detect_every=2)
+    with pytest.raises(ParamsError, match=r"extract\.detect_every"):
+        Extractor(both)
+
+
+def test_somebody_must_find_the_persons(settings: ExtractionSettings) -> None:
+    with pytest.raises(ParamsError, match="mediapipe finds no persons"):
+        Extractor(replace(settings, weights=None))
+
+
+# --- memory ---
+
+PEAK = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
+from tests.told import settings
+from yololstm.extractor import Extractor
+with Extractor(replace(settings(Path(sys.argv[1])), imgsz=32)) as extractor:
+    for path in sys.argv[2:]:
+        n = extractor.extract(Path(path)).source.n_frames
+        print(n, getrusage(RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def test_memory_does_not_grow_with_the_video(blind: ExtractionSettings, tmp_path: Path) -> None:
+    """Ten seconds, then five minutes, whose frames would be 200 MB."""
+    noise = np.random.default_rng(0).integers(0, 255, (360, 640, 3), np.uint8)
+    short = write_video(tmp_path / "short.mp4", [noise] * 10, fps=1)
+    long = write_video(tmp_path / "long.mp4", [noise] * 300, fps=1)
+    assert blind.weights is not None
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, *map(str, (blind.weights, short, long))],
+        **{"cwd": drawn.ROOT, "capture_output": True, "text": True, "timeout": 300},
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (line.split() for line in done.stdout.splitlines())
+    assert (first[0], second[0]) == ("10", "300")
+    assert float(second[1]) - float(first[1]) < 10
 
 
 def test_absent_weights(settings: ExtractionSettings) -> None:
@@ -240,46 +342,60 @@ def test_real_persons_have_landmarks(shop: dict[Path, Landmarks]) -> None:
     assert posed >= 0.95 * sum(len(each) for each in people) > 95
 
 
-def test_real_landmarks_agree_with_another_pose_model(
-    real_data: Path, shop: dict[Path, Landmarks]
+@pytest.fixture(scope="module")
+def at_once(real_data: Path, real_settings: ExtractionSettings) -> ExtractionSettings:
+    """Persons and joints by one network, every sixth frame: it takes its time."""
+    model = real_data / "models" / "yolov8n-pose_int8_openvino_model"
+    return replace(
+        real_settings,
+        **{"weights": None, "pose_model": model, "backend": "yolo-pose"},
+        **{"fps": 0.5, "min_confidence": 0.5},
+    )
+
+
+@pytest.fixture(scope="module")
+def shop_at_once(at_once: ExtractionSettings, shop: dict[Path, Landmarks]) -> dict[Path, Landmarks]:
+    with Extractor(at_once) as extractor:
+        return {path: extractor.extract(path) for path in shop}
+
+
+def test_both_ways_to_look_agree(
+    shop: dict[Path, Landmarks], shop_at_once: dict[Path, Landmarks]
 ) -> None:
-    ours = []
-    theirs = YoloPose(real_data / "models" / "yolov8n-pose_int8_openvino_model")
-    for path, landmarks in shop.items():
-        ours.append(agreement(landmarks, theirs.landmarks(path, landmarks.source)))
-    total = sum(ours, Agreement())
-    assert total.person_frames > 50
+    total = Agreement()
+    for path, landmarks in shop_at_once.items():
+        of_the_video = replace(landmarks.source, fps=Fraction(3))
+        total += agreement(shop[path], replace(landmarks, source=of_the_video))
+    assert total.person_frames > 40
     assert total.right >= 0.8 * total.joints
 
 
-class YoloPose:
-    """YOLO-pose as the truth, where it is sure of a person."""
+def test_only_the_largest_keep_landmarks_that_are_there_anyway(
+    at_once: ExtractionSettings, shop_at_once: dict[Path, Landmarks]
+) -> None:
+    path = max(shop_at_once, key=lambda path: len(shop_at_once[path]))
+    everybody = shop_at_once[path]
+    with Extractor(replace(at_once, max_persons=1)) as extractor:
+        largest = extractor.extract(path)
+    np.testing.assert_array_equal(largest.box, everybody.box)
+    for frame in np.unique(everybody.frame):
+        rows = np.flatnonzero(everybody.frame == frame)
+        area = np.prod(everybody.box[rows, 2:] - everybody.box[rows, :2], axis=1)
+        (posed,) = np.flatnonzero(largest.confidence[rows].any(axis=1))
+        assert posed == area.argmax()
+        np.testing.assert_array_equal(largest.xy[rows[posed]], everybody.xy[rows[posed]])
 
-    def __init__(self, weights: Path) -> None:
-        from yololstm.detector import ultralytics
 
-        self._yolo = ultralytics().YOLO(str(weights), task="pose")
-
-    def landmarks(self, path: Path, source: Any) -> Landmarks:
-        from yololstm.skeleton import COCO
-
-        parts = []
-        for frame in video.read(path, 0.5):  # of those that we looked at; it takes its time
-            found = self._yolo.predict(frame.image[..., ::-1], conf=0.5, verbose=False)[0]
-            xy = found.keypoints.xy.cpu().numpy()[:, COCO].astype(np.float32)
-            xy[(xy < 1).any(axis=-1)] = np.nan
-            n = len(xy)
-            parts.append(
-                Landmarks(
-                    frame=np.full(n, frame.index, np.int32),
-                    time_s=np.full(n, frame.time_s),
-                    category=np.zeros(n, np.uint8),
-                    track=np.arange(1, n + 1, dtype=np.int32),
-                    score=np.ones(n, np.float32),
-                    box=found.boxes.xyxy.cpu().numpy().astype(np.float32),
-                    xy=xy,
-                    confidence=np.ones((n, 13), np.float32),
-                    source=source,
-                )
-            )
-        return Landmarks.concatenate(parts, replace(source, fps=Fraction(3)))
+def test_every_third_look_of_the_detector_is_enough(
+    real_data: Path, real_settings: ExtractionSettings
+) -> None:
+    found = []
+    for every in (1, 3):
+        with Extractor(replace(real_settings, fps=10.0, detect_every=every)) as extractor:
+            found.append(extractor.extract(real_data / "data" / "video" / "two-people.mp4"))
+    all_seen, some_seen = found
+    assert some_seen.persons().frame.tolist() == all_seen.persons().frame.tolist()
+    between = some_seen.persons().frame % 9 != 0
+    error = np.linalg.norm(some_seen.persons().xy - all_seen.persons().xy, axis=-1)[between]
+    torso = torso_length(all_seen.persons().xy)[between]
+    assert np.nanmedian(error / torso[:, None]) < 0.05

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from tests.people import acting, landmarks
 from tests.people import clip as make_clip
 from yololstm import outcomes
+from yololstm.agreement import Agreement
 from yololstm.clips import NORMAL, Clip, Span
 from yololstm.errors import DataError, EmptyError, Problem
 from yololstm.outcomes import Outcome
-from yololstm.pose.quality import Agreement
+from yololstm.quality import Tally
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def clip() -> Clip:
 
 
 def test_too_many_left_out(clip: Clip) -> None:
-    found = [Outcome(clip, 1, 1, 1, 1, None)] * 9
+    found = [Outcome(clip, 1, Tally(persons=1), None)] * 9
     problem = [Problem("a.mp4", "cut short", "Fetch it again")]
     outcomes.check(found, problem, 0.1)
     with pytest.raises(DataError, match=r"2 of 11 clips.*a\.mp4: cut short"):
@@ -29,19 +32,21 @@ def test_too_many_left_out(clip: Clip) -> None:
 
 def test_report_counts(clip: Clip) -> None:
     other = replace(clip, clip_id="other", split="test", spans=())
-    unlabelled = replace(clip, split="")
+    unlabelled = replace(clip, clip_id="unlabelled", split="")
+    seen = Tally(persons=8, posed=6, tracks=2, broken=1, joints=78, confidence=39.0, quality=4.0)
+    steps = Tally(persons=2, posed=2, tracks=1, joints=13, confidence=13, steps=4, swapped=1)
     found = [
-        Outcome(clip, frames=10, persons=8, posed=6, tracks=2, agreement=Agreement(10, 9, 100, 80)),
-        Outcome(other, frames=10, persons=0, posed=0, tracks=0, agreement=Agreement(10, 0, 0, 0)),
-        Outcome(unlabelled, frames=5, persons=2, posed=2, tracks=1, agreement=None),
+        Outcome(clip, 10, seen, Agreement(10, 9, 100, 80)),
+        Outcome(other, 10, Tally(), Agreement(10, 0, 0, 0)),
+        Outcome(unlabelled, 5, steps, None),
     ]
     report = outcomes.report(found, [Problem("b", "x", "y"), Problem("a", "x", "y")])
+    quality = report.pop("quality")
     assert report == {
         "clips": 3,
         "nobody": 1,
         "frames": 25,
         "persons": 10,
-        "landmarks_share": 0.8,
         "tracks": 3,
         "not_compared": [],
         "left_out": [
@@ -59,10 +64,39 @@ def test_report_counts(clip: Clip) -> None:
             },
         },
     }
+    assert quality["all"] == {
+        "landmarks_share": 0.8,
+        "joints_share": 91 / (8 * 13),
+        "confidence": 52 / 91,
+        "broken_share": 1 / 3,
+        "swapped_share": 0.25,
+        "bone_spread": None,
+        "quality": 0.4,
+    }
+    assert quality["all"] == quality["label"]["theft"]
+    assert set(quality["label"]["normal"].values()) == {None}
+    assert quality["worst"] == [
+        {"clip": "unlabelled", **steps.report()},
+        {"clip": clip.clip_id, **seen.report()},
+    ]
+
+
+def test_few_clips_are_named_the_worst_first(clip: Clip) -> None:
+    found = [
+        Outcome(replace(clip, clip_id=f"{i}"), 1, Tally(persons=10, quality=i % 8), None)
+        for i in range(20)
+    ]
+    worst = outcomes.report(found, [])["quality"]["worst"]
+    assert [row["clip"] for row in worst] == ["0", "16", "8", "1", "17"]
 
 
 def test_survives_as_text(clip: Clip) -> None:
-    outcome = Outcome(clip, 10, 8, 6, 2, Agreement(10, 9, 100, 80), Problem("a.xml", "b", "c"))
+    rng = np.random.default_rng(0)
+    times = np.arange(45) / 3
+    seen = Outcome.of(clip, landmarks({1: (times, acting("theft", times, rng))}))
+    assert (seen.frames, seen.tally.persons, seen.agreement) == (60, 45, None)
+    agreement, doubt = Agreement(10, 9, 100, 80), Problem("a.xml", "b", "c")
+    outcome = replace(seen, agreement=agreement, doubt=doubt)
     for one in (outcome, replace(outcome, agreement=None, doubt=None)):
         assert Outcome.from_json(clip, one.to_json()) == one
     relabelled = replace(clip, spans=())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import json
 import os
 import shlex
 import subprocess
@@ -24,6 +25,7 @@ from yololstm.landmark_store import LandmarkStore
 from yololstm.landmarks import Landmarks
 
 OUT = Path("data/landmarks")
+INDEX = Path("data/index.csv")
 RECIPE: Final = "0123456789abcdef"
 PIPELINE: Final = """
 stages:
@@ -38,8 +40,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def clip_sha256(clip_id: str) -> str:
+    return f"{ord(clip_id):064x}"
+
+
 def key(clip_id: str) -> str:
-    return f"{RECIPE}/{ord(clip_id):064x}"
+    return f"{RECIPE}/{clip_sha256(clip_id)}"
 
 
 def shell(folder: Path, command: str) -> str:
@@ -67,7 +73,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
         landmarks = Landmarks.empty(replace(SOURCE, key=made_of))
         storage.write_landmarks(folder / "made" / f"{clip_id}.{request.param}", landmarks)
     (folder / "dvc.yaml").write_text(PIPELINE)
-    (folder / "data").mkdir()
+    trees.put(folder / INDEX, "".join(f"{name},{clip_sha256(name)},7\n" for name in "abc"))
     shell(folder, "git init -q && dvc init -q && dvc remote add -q -d r ../remote && dvc repro -q")
     shell(folder, "git add . && git -c user.name=a -c user.email=a@b commit -qm landmarks")
     shell(folder, "dvc push -q && rm -rf .dvc/cache data/landmarks")
@@ -113,7 +119,7 @@ def store(tmp_path: Path) -> LandmarkStore:
 
 
 def wanted(clip_ids: str) -> dict[str, str]:
-    return {clip_id: key(clip_id) for clip_id in clip_ids}
+    return {key(clip_id): clip_sha256(clip_id) for clip_id in clip_ids}
 
 
 @pytest.mark.usefixtures("clone")
@@ -131,18 +137,47 @@ def test_what_was_committed_need_not_be_extracted(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.usefixtures("clone")
-def test_a_commit_is_asked_once_for_one_recipe(
-    store: LandmarkStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[Path] = []
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """What DVC was asked for, as it goes."""
+    paths: list[Path] = []
     get: Callable[[Path, Path], str] = seeding._get
-    monkeypatch.setattr(seeding, "_get", lambda path, to: asked.append(to) or get(path, to))
+    monkeypatch.setattr(seeding, "_get", lambda path, to: paths.append(path) or get(path, to))
+    return paths
+
+
+@pytest.mark.usefixtures("clone")
+def test_a_commit_is_asked_once_for_one_recipe(store: LandmarkStore, asked: list[Path]) -> None:
     seeding.seed(store, wanted("a"), OUT)
     seeding.seed(store, wanted("ab"), OUT)
     assert len(asked) == 1
-    seeding.seed(store, {"a": key("a").replace("0", "e")}, OUT)
+    seeding.seed(store, {key("a").replace("0", "e"): clip_sha256("a")}, OUT)
     assert len(asked) == 2
+
+
+@pytest.mark.usefixtures("clone")
+def test_a_commit_is_not_asked_for_clips_that_it_has_not(
+    store: LandmarkStore, asked: list[Path]
+) -> None:
+    seeding.seed(store, wanted("de"), OUT, INDEX)
+    assert asked == []
+    seeding.seed(store, wanted("da"), OUT, INDEX)
+    assert asked == [OUT]
+    assert store.get(key("a")) is not None
+
+
+@pytest.mark.usefixtures("clone")
+def test_a_commit_without_an_index_may_have_any(store: LandmarkStore, asked: list[Path]) -> None:
+    seeding.seed(store, wanted("d"), OUT, Path("elsewhere.csv"))
+    assert asked == [OUT]
+
+
+@pytest.mark.usefixtures("clone")
+def test_what_is_stored_already_is_left_alone(store: LandmarkStore) -> None:
+    store.put(key("b"), b"stored")
+    seeding.seed(store, wanted("a"), OUT)
+    assert store.get(key("a")) is not None
+    assert store.get(key("b")) == b"stored"
 
 
 def test_a_remote_out_of_reach_is_told(
@@ -151,12 +186,38 @@ def test_a_remote_out_of_reach_is_told(
     shell(clone, "dvc remote modify -q --local r url /nowhere")
     seeding.seed(store, wanted("a"), OUT)
     told = capsys.readouterr().err
-    assert told.startswith("warning: data/landmarks: what was committed cannot be had (")
+    assert told.startswith("warning: data/landmarks: what was committed cannot all be had (")
     assert told.count("\n") == 1
     assert store.get(key("a")) is None
     shell(clone, f"dvc remote modify -q --local r url {origin.parent / 'remote'}")
     seeding.seed(store, wanted("a"), OUT)
     assert store.get(key("a")) is not None
+
+
+def test_without_cache_and_remote_nothing_is_amiss(
+    clone: Path, store: LandmarkStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Told at a terminal, by the way."""
+    (clone / ".dvc/config").write_text("")
+    (clone / ".dvc/config.local").unlink()
+    shell(clone, "git -c user.name=a -c user.email=a@b commit -qam 'no remote'")
+    seeding.seed(store, wanted("a"), OUT)
+    assert capsys.readouterr().err == ""
+    assert store.get(key("a")) is None
+
+
+def test_what_is_there_is_taken_where_not_all_is(
+    clone: Path, origin: Path, store: LandmarkStore, tmp_path: Path
+) -> None:
+    remote = tmp_path / "half a remote"
+    shell(tmp_path, f"cp -r '{origin.parent / 'remote'}' '{remote}'")
+    shell(clone, f"dvc remote modify -q --local r url '{remote}'")
+    listed = json.loads(shell(clone, "dvc list . data/landmarks --rev HEAD --json --show-hash"))
+    (md5,) = (entry["md5"] for entry in listed if entry["path"].startswith("b."))
+    (remote / "files/md5" / md5[:2] / md5[2:]).unlink()
+    seeding.seed(store, wanted("ab"), OUT)
+    assert store.get(key("a")) is not None
+    assert store.get(key("b")) is None
 
 
 def test_no_repository(

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.people import FIGURE, LABELS, acting, around, clip, landmarks
-from yololstm.clips import IGNORED, NORMAL, UNUSED, Box, Span
+from yololstm.clips import IGNORED, NORMAL, SPLITS, UNUSED, Box, Span
 from yololstm.errors import EmptyError
 from yololstm.segmentation import Segmented, resample, segment, segment_all
 from yololstm.windows import WindowSpec
@@ -270,6 +270,24 @@ def test_windows_without_a_label_stay_where_they_are_not_learnt_from() -> None:
     assert unnamed["val"] == unnamed["test"] > 0
     assert len(result.windows["val"]) == len(result.windows["train"]) + unnamed["val"]
     assert sum(result.report()["windows"]["val"].values()) == len(result.windows["train"])
+
+
+def test_poor_landmarks_are_not_learnt_from_but_tested_on() -> None:
+    times = np.arange(32) / 3
+    rng = np.random.default_rng(0)
+    good = landmarks({1: still(times), 2: still(times[:9], PLACE + 300)})
+    people = {1: still(times), 2: (times, PLACE + 300 + rng.normal(0, 40, (32, 13, 2)))}
+    poor = landmarks(people)
+    clips = [(clip(f"{s}-CA", "theft", s), seen) for s in SPLITS for seen in (good, poor)]
+    every = segment_all(clips, SPEC, LABELS, 0.6)
+    some = segment_all(clips, SPEC, LABELS, 0.6, min_quality=0.6)
+    assert every.dropped == {"too_short": 3}
+    assert some.dropped == {"too_short": 3, "poor_quality": 1}
+    assert set(every.windows["train"].track) == {1, 2}
+    assert set(some.windows["train"].track) == {1}
+    for split in ("val", "test"):
+        np.testing.assert_array_equal(some.windows[split].x, every.windows[split].x)
+        assert set(some.windows[split].track) == {1, 2}
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,8 @@ def test_two_persons_in_contact_are_not_swapped(real_data: Path, every: int) -> 
     for frame in video.read(real_data / "data" / "video" / "two-people.mp4"):
         if frame.index % every:
             continue
-        found = detector(frame.image).only(Category.PERSON)
+        (found,) = detector([frame.image])
+        found = found.only(Category.PERSON)
         number = tracker.update(found.box, found.score)
         orders.append(tuple(number[np.argsort(found.box[:, 0])].tolist()))
     assert len(orders) == 72 // every

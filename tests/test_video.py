@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -277,6 +281,77 @@ def test_clip_that_breaks_off_is_read_from_a_time_on(tmp_path: Path) -> None:
         list(frames)
     with pytest.raises(VideoError, match=r"cut short|decoded to its end"):
         list(video.read(path, start_s=1e9))
+
+
+# --- ahead ---
+
+
+def decoding_threads() -> int:
+    return sum(thread.name.startswith("decode") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("fps", [None, 7])
+@pytest.mark.parametrize("kind", ["B-frames", "Matroska", "VP9"])
+def test_reading_ahead_gives_the_same_frames(tmp_path: Path, kind: str, fps: float | None) -> None:
+    suffix, codec, options = KINDS[kind]
+    path = tmp_path / f"clip{suffix}"
+    moving(path, UNSTEADY_MS, codec, **options)
+    for n in (1, 4, 100):
+        assert shown(video.read_ahead(path, fps, n)) == shown(video.read(path, fps))
+    assert decoding_threads() == 0
+
+
+def test_no_more_than_asked_for_is_read_ahead(clip: Path, decoding: Decoding) -> None:
+    with closing(video.read_ahead(clip, n=3)) as frames:
+        next(frames)
+        deadline = time.monotonic() + 60
+        while decoding.n < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert decoding.n == 4
+
+
+def test_who_stops_early_leaves_no_thread(clip: Path) -> None:
+    with closing(video.read_ahead(clip)) as frames:
+        next(frames)
+        assert decoding_threads() == 1
+    assert decoding_threads() == 0
+    with pytest.raises(ZeroDivisionError), closing(video.read_ahead(clip)) as frames:
+        for frame in frames:
+            frame.index // 0
+    assert decoding_threads() == 0
+
+
+def test_program_that_does_not_read_on_ends(clip: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from yololstm import video;"
+        "frames = video.read_ahead(Path(sys.argv[1])); print(next(frames).index)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(clip)], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+
+
+def test_fault_comes_after_the_frames_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    moving(path, STEADY_MS, "libx264", **B_FRAMES)
+    path.write_bytes(path.read_bytes()[:-2000])
+
+    def until_it_breaks(frames: Iterable[video.Frame]) -> tuple[list[int], str]:
+        seen = []
+        with pytest.raises(VideoError) as fault:
+            seen.extend(frame.index for frame in frames)
+        return seen, str(fault.value)
+
+    seen, fault = until_it_breaks(video.read_ahead(path))
+    assert (seen, fault) == until_it_breaks(video.read(path))
+    assert len(seen) > 30
+    assert decoding_threads() == 0
+    absent = tmp_path / "absent.mp4"
+    assert until_it_breaks(video.read_ahead(absent)) == until_it_breaks(video.read(absent))
+
+
+# --- headers ---
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])

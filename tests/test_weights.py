@@ -178,6 +178,67 @@ def test_published_weights_are_downloaded_whole_or_not_at_all(
     assert [path.name for path in cache.iterdir()] == ["yolo11n.pt"]
 
 
+# --- weights of YOLO-pose ---
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """In a working directory without weights, where one may download what is called pub.pt."""
+    release = tmp_path / "release"
+    release.mkdir()
+    (release / "pub.pt").write_bytes(b"published")
+    monkeypatch.setattr(detector, "_RELEASE", release.as_uri())
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "cache"
+
+
+PUBLISHED = hashlib.sha256(b"published").hexdigest()
+
+
+def test_published_pose_weights_are_fetched_when_asked_for_and_only_then(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(WeightsError, match="Run yololstm models fetch --backend yolo-pose"):
+        weights.pose_model("yolo-pose", "pub.pt", PUBLISHED, cache)
+    assert not cache.exists()
+    for _ in range(2):
+        assert weights.fetch_pose_model("yolo-pose", "pub.pt", PUBLISHED, cache) == cache / "pub.pt"
+    assert capsys.readouterr().err.count("fetching pub.pt") == 1
+    assert weights.pose_model("yolo-pose", "pub.pt", PUBLISHED, cache).read_bytes() == b"published"
+
+
+def test_damaged_pose_weights_are_noticed_and_fetched_again(cache: Path) -> None:
+    cache.mkdir()
+    (cache / "pub.pt").write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match=rf"not {PUBLISHED}.*extract\.pose_sha256"):
+        weights.pose_model("yolo-pose", "pub.pt", PUBLISHED, cache)
+    assert weights.fetch_pose_model("yolo-pose", "pub.pt", PUBLISHED, cache).is_file()
+    with pytest.raises(WeightsError, match=rf"its sha256 is {PUBLISHED}, not {'0' * 64}"):
+        weights.fetch_pose_model("yolo-pose", "pub.pt", "0" * 64, cache)
+
+
+def test_own_pose_weights_are_taken_as_they_are(cache: Path) -> None:
+    folder = openvino_folder(Path())
+    for get in (weights.pose_model, weights.fetch_pose_model):
+        assert get("yolo-pose", str(folder), "", cache) == folder
+        with pytest.raises(WeightsError, match=r"no such file\. Check extract\.pose_weights"):
+            get("yolo-pose", "absent_openvino_model", "", cache)
+    assert not cache.exists()
+
+
+def test_each_backend_needs_its_own_models_and_no_other(cache: Path) -> None:
+    landmarker = drawn.pose_model()
+    folder = openvino_folder(Path())
+    found = weights.needed("yolo-pose", str(folder), "", Path("no detector"), cache)
+    assert found == (None, folder.absolute())
+    with pytest.raises(WeightsError, match="Run the detector stage"):
+        weights.needed("mediapipe", "absent.pt", "", Path("no detector"), landmarker.parent)
+    Path("weights.pt").write_bytes(b"weights")
+    found = weights.needed("mediapipe", "absent.pt", "", Path(), landmarker.parent)
+    assert found == (Path("weights.pt"), landmarker)
+
+
 # --- what the detector stage hands on ---
 
 

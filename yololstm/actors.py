@@ -76,6 +76,14 @@ def iou(box: Boxes, boxes: Boxes) -> Boxes:
     return shared / np.maximum(union, 1e-9)
 
 
+def apart(last_box: Boxes, first_box: Boxes) -> float | None:
+    """Pixels between the centres of two boxes that one person can have left and come back in: they
+    overlap, or are no further apart than the person was wide. None for others."""
+    distance = float(np.hypot(*(last_box[:2] + last_box[2:] - first_box[:2] - first_box[2:]) / 2))
+    near = distance <= last_box[2] - last_box[0] or iou(last_box, first_box[None])[0] > _NEAR_IOU
+    return distance if near else None
+
+
 def _pointed_at(people: Landmarks, span: Span) -> frozenset[int]:
     box = np.array(span.box, dtype=np.float64)
     distance = np.abs(people.time_s - span.start_s)
@@ -91,22 +99,13 @@ def _pointed_at(people: Landmarks, span: Span) -> frozenset[int]:
 
 
 def _heir(lost: Life, others: Iterable[Life]) -> Life | None:
-    width = lost.last_box[2] - lost.last_box[0]
     near = [
         (distance, life)
         for life in others
         if 0 < life.start_s - lost.end_s <= REACH_S
-        and (
-            (distance := _distance(lost.last_box, life.first_box)) <= width
-            or iou(lost.last_box, life.first_box[None])[0] > _NEAR_IOU
-        )
+        and (distance := apart(lost.last_box, life.first_box)) is not None
     ]
     return min(near, key=lambda pair: pair[0])[1] if near else None
-
-
-def _distance(a: Boxes, b: Boxes) -> float:
-    """Between the centres of two boxes."""
-    return float(np.hypot(*(a[:2] + a[2:] - b[:2] - b[2:]) / 2))
 
 
 def _intersection(box: Boxes, boxes: Boxes) -> Boxes:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
 from yololstm.console import exit_on_error
-from yololstm.errors import YololstmError
+from yololstm.errors import ParamsError, YololstmError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from rich.table import Table
 
@@ -30,6 +30,8 @@ models = typer.Typer(no_args_is_help=True, help="Fetch and list the models that 
 app.add_typer(models, name="models")
 data = typer.Typer(no_args_is_help=True, help="Look at a data set before anything is made of it.")
 app.add_typer(data, name="data")
+
+Backend = Literal["mediapipe", "yolo-pose"]
 
 CACHE: Final = Path(".cache/models")
 MATERIAL: Final = Path(".cache/material")
@@ -61,6 +63,20 @@ def run(
     detector: Annotated[
         str, typer.Option(help="a .pt file, an OpenVINO folder, the folder of either, yolo11n.pt")
     ] = DETECTOR,
+    backend: Annotated[
+        Backend | None,
+        typer.Option(
+            help="who finds joints; yolo-pose takes no detector",
+            show_default="params.yaml, else mediapipe",
+        ),
+    ] = None,
+    pose_weights: Annotated[
+        str | None,
+        typer.Option(
+            help="of yolo-pose: a .pt file, an OpenVINO folder, yolo11n-pose.pt",
+            show_default="params.yaml, else yolo11n-pose.pt",
+        ),
+    ] = None,
     fps: Annotated[
         float | None,
         typer.Option(
@@ -100,21 +116,27 @@ def run(
     from yololstm.extractor import Extractor
     from yololstm.inference import Classifier
     from yololstm.running import Runner, folders, sufficient_fps
-    from yololstm.settings import ExtractionSettings
+    from yololstm.settings import FIND_PERSONS, ExtractionSettings
     from yololstm.storage import sha256
-    from yololstm.weights import pose_landmarker
 
-    extract, crf = _params()
+    extract, crf = _params(
+        backend=backend,
+        pose_weights=pose_weights,
+        pose_sha256=None if pose_weights is None else "",
+        fps=fps,
+        imgsz=imgsz,
+        max_persons=max_persons,
+        min_confidence=min_confidence,
+    )
+    if pose_weights is not None and extract.backend != "yolo-pose":
+        problem = f"{extract.backend} does not use them"
+        raise ParamsError("--pose-weights", problem, "Add --backend yolo-pose")
     loaded = checkpoints.load(checkpoint)
-    rate = fps or extract.fps or sufficient_fps(loaded.spec)
+    rate = extract.fps or sufficient_fps(loaded.spec)
     settings = ExtractionSettings(
-        weights=_detector(detector),
-        pose_model=pose_landmarker(CACHE),
-        backend=extract.backend,
-        fps=rate,
-        max_persons=max_persons or extract.max_persons,
-        imgsz=imgsz or extract.imgsz,
-        min_confidence=extract.min_confidence if min_confidence is None else min_confidence,
+        weights=None if extract.backend in FIND_PERSONS else _detector(detector),
+        pose_model=_pose_model(extract, fetching=pose_weights is not None),
+        **extract.looking() | {"fps": rate},
     )
     with Extractor(settings) as extractor:
         runner = Runner(
@@ -212,19 +234,24 @@ def _cells(numbers: Mapping[str, int], labels: Mapping[str, object]) -> list[str
 
 @models.command()
 @exit_on_error
-def fetch() -> None:
-    """Fetch the pose model, unless it is there: once, 35 MB, from the package index."""
-    from yololstm.weights import fetch_pose_landmarker
+def fetch(
+    backend: Annotated[
+        Backend | None,
+        typer.Option(help="who finds joints", show_default="params.yaml, else mediapipe"),
+    ] = None,
+) -> None:
+    """Fetch the pose model that extract needs, unless it is there.
 
-    typer.echo(fetch_pose_landmarker(CACHE))
+    That of mediapipe is 35 MB from the package index; extract.pose_weights of yolo-pose, where
+    they are the name of published weights, come from the releases of ultralytics.
+    """
+    typer.echo(_pose_model(_params(backend=backend)[0], fetching=True))
 
 
 @models.command("list")
 def list_() -> None:
     """Show which models are there, and how to get those that are not."""
-    from yololstm.weights import pose_landmarker
-
-    typer.echo(f"pose        {_state(lambda: str(pose_landmarker(CACHE)))}")
+    typer.echo(f"pose        {_state(lambda: str(_pose_model(_params()[0])))}")
     typer.echo(f"detector    {_state(lambda: str(_detector(DETECTOR)))}")
     typer.echo(f"classifier  {_state(_classifier)}")
 
@@ -257,28 +284,37 @@ def _detector(choice: str) -> Path:
     return detector_weights(path)
 
 
-def _params() -> tuple[Extract, int]:
-    """extract and render.crf of the params.yaml in the working directory, where there is one."""
+def _pose_model(extract: Extract, *, fetching: bool = False) -> Path:
+    from yololstm.weights import fetch_pose_model, pose_model
+
+    get = fetch_pose_model if fetching else pose_model
+    return get(extract.backend, extract.pose_weights, extract.pose_sha256, CACHE)
+
+
+def _params(**options: object) -> tuple[Extract, int]:
+    """extract and render.crf of the params.yaml in the working directory, where there is one.
+
+    options: what goes before the values of extract, where it is not None.
+    """
     from yololstm.params import Extract, load
 
     path = Path("params.yaml")
     if path.exists():
         params = load(path)
-        return params.extract, params.render.crf
-    extract = Extract(
-        source="video",
-        backend="mediapipe",
-        fps=None,
-        format="parquet",
-        max_persons=6,
-        imgsz=640,
-        min_confidence=0.4,
-        workers=1,
-        timeout_s=300,
-        cluster="",
-        store_gb=1,
-    )
-    return extract, 23
+        extract, crf = params.extract, params.render.crf
+    else:
+        extract, crf = Extract.model_validate(_EXTRACT), 23
+    given = {key: value for key, value in options.items() if value is not None}
+    return extract.model_copy(update=given), crf
+
+
+_EXTRACT: Final[Mapping[str, object]] = {
+    **{"source": "video", "backend": "mediapipe", "format": "parquet"},
+    **{"pose_weights": "yolo11n-pose.pt", "pose_sha256": ""},
+    **{"fps": None, "max_persons": 6, "imgsz": 640, "min_confidence": 0.4},
+    **{"detect_every": 1, "rejoin_s": 0, "still_s": 0, "smoothing": "none"},
+    **{"workers": 1, "timeout_s": 300, "cluster": "", "store_gb": 1},
+}
 
 
 def _data_params() -> tuple[str, Mapping[str, str], Sequence[str]]:

@@ -7,7 +7,10 @@ import faulthandler
 import functools
 import logging
 import os
+import queue
 import signal
+import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, copy_context
@@ -15,11 +18,11 @@ from dataclasses import dataclass
 from typing import Any, Final, TextIO, TypeVar
 
 import dask
-from distributed import Client, Future, KilledWorker, LocalCluster, as_completed, get_worker
+from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
 
-from yololstm.console import remark
+from yololstm.console import remark, warn
 from yololstm.errors import WorkerError, YololstmError
 
 Item = TypeVar("Item")
@@ -40,6 +43,9 @@ _SETTINGS: Final = {
 }
 _JOIN_S: Final = 60
 _RESTART_S: Final = 10
+_OTHERS_S: Final = 10
+_ABSENT_S: Final = 10
+_LOOK_S: Final = 1
 _REPORTS: Final = "reports"
 _timeout_s: ContextVar[float] = ContextVar("_timeout_s", default=0.0)
 _on_report: ContextVar[Callable[[int], None]] = ContextVar("_on_report", default=lambda _: None)
@@ -54,7 +60,8 @@ class Workers:
     process that gives no sign of life for so long (see still_at_work) is killed.
     scheduler: the address of a Dask scheduler, tcp://host:8786, in place of local processes. Its
     workers must run in the same environment and see files under the same paths; start them with
-    ``dask worker --nthreads 1 --nworkers N``. They begin anew for each run.
+    ``dask worker --nthreads 1 --nworkers N``. They begin anew for each run, and so serve one at a
+    time.
     """
 
     number: int = 0
@@ -78,8 +85,8 @@ def spread(
     Errors of ours come back as outcomes, so that one bad item does not stop the others; any other
     exception is a bug and is raised here. An item over which a worker dies or hangs is given to
     another, and its outcome is a WorkerError if that does likewise. Raises WorkerError where the
-    scheduler cannot be reached. on_report is told, from any thread, all that the function says
-    through ``report``.
+    scheduler cannot be reached or is at work for others, and where there is no worker at all for
+    the timeout. on_report is told, from any thread, all that the function says through ``report``.
     """
     number = min(workers.number or len(os.sched_getaffinity(0)), len(items))
     if not items:
@@ -149,31 +156,96 @@ def _completed(
     no other with it."""
     waiting, again = deque(items), set[int]()
     begun: dict[Future[Any], Item] = {}
-    completed = as_completed(loop=client.loop)
+    completed = queue.SimpleQueue[Future[Any]]()
+    watch = _Watch(workers)
 
     def hand_out() -> None:
-        free = len(client.nthreads()) - len(begun)
+        number = _n_workers(client)
+        watch.see(number)
+        free = number - len(begun)
         # One waits for the first worker that there will be.
         while waiting and (free > 0 or not begun):
             future = client.submit(work, item := waiting.popleft(), pure=False)
             begun[future] = item
-            completed.add(future)
+            future.add_done_callback(completed.put)
             free -= 1
 
     hand_out()
-    for future in completed:
+    while begun:
+        try:
+            future = completed.get(timeout=_LOOK_S)
+        except queue.Empty:
+            hand_out()
+            continue
         item = begun.pop(future)
         result = _result(future, workers.timeout_s)
-        future.release()
         if isinstance(result, WorkerError):
             _await_another(client, len(begun))
-            if not workers.scheduler and id(item) not in again:
-                again.add(id(item))
-                waiting.appendleft(item)
-                hand_out()
-                continue
-        yield item, result
+        if isinstance(result, WorkerError) and not workers.scheduler and id(item) not in again:
+            again.add(id(item))
+            waiting.appendleft(item)
+        else:
+            yield item, result
         hand_out()
+        # Not before: to others, a scheduler of which nothing is wanted is free.
+        future.release()
+
+
+def _n_workers(client: Client) -> int:
+    try:
+        return len(client.nthreads())
+    except OSError as error:
+        raise CommClosedError(str(error)) from error
+
+
+@dataclass
+class _Watch:
+    """Over whether there is any worker."""
+
+    workers: Workers
+    _absent_since: float | None = None
+    _told: bool = False
+
+    def see(self, number: int) -> None:
+        """Tells once, and raises WorkerError in the end, where there is none for long."""
+        if number:
+            if self._told:
+                warn(f"{self._where}: there are workers again. It goes on.")
+            self._absent_since, self._told = None, False
+            return
+        now, patience_s = time.monotonic(), self._patience_s
+        if self._absent_since is None:
+            self._absent_since = now
+        absent_s = now - self._absent_since
+        if patience_s is not None and absent_s > patience_s:
+            raise WorkerError(
+                self._where,
+                f"there was no worker for {patience_s:g} s",
+                f"What is done is kept: {self._remedy}; then run this again",
+            )
+        if absent_s > _ABSENT_S and not self._told:
+            warn(f"{self._where}: there is no worker any more. It waits for one: {self._remedy}.")
+            self._told = True
+
+    @property
+    def _patience_s(self) -> float | None:
+        if self.workers.timeout_s is None or self.workers.scheduler:
+            return self.workers.timeout_s
+        # A process in the place of one that died takes time to start, however short the timeout.
+        return max(self.workers.timeout_s, _JOIN_S)
+
+    @property
+    def _where(self) -> str:
+        return self.workers.scheduler or "workers"
+
+    @property
+    def _remedy(self) -> str:
+        scheduler = self.workers.scheduler
+        return f"start some, {_joining(scheduler)}" if scheduler else "see that memory suffices"
+
+
+def _joining(scheduler: str) -> str:
+    return f"dask worker {scheduler} --nthreads 1"
 
 
 def _await_another(client: Client, busy: int) -> None:
@@ -223,6 +295,9 @@ def dask_setup(worker: object) -> None:
     """Called by Dask in each process that it starts. Ctrl-C is for the one who started it, which
     then ends the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # After what is made later has put its files away, and before the interpreter takes torch apart,
+    # which takes seconds.
+    weakref.finalize(dask_setup, os._exit, 0)
 
 
 @contextlib.contextmanager
@@ -238,10 +313,30 @@ def _reached(scheduler: str) -> Iterator[Client]:
             client.wait_for_workers(1, timeout=_JOIN_S)
         except TimeoutError as error:
             problem = f"no worker has joined this scheduler in {_JOIN_S} s"
-            remedy = f"Start some: dask worker {scheduler} --nthreads 1"
+            remedy = f"Start some: {_joining(scheduler)}"
             raise WorkerError(scheduler, problem, remedy) from error
+        _check_free(client, scheduler)
         _begin_anew(client, scheduler)
         yield client
+
+
+def _check_free(client: Client, scheduler: str) -> None:
+    """What others have begun would die with the workers that begin anew."""
+
+    def wanted(me: str, dask_scheduler: Any) -> int:
+        """By others, on the scheduler, which need not know this module."""
+        others = (them for them in dask_scheduler.clients.values() if them.client_key != me)
+        return sum(len(them.wants_what) for them in others)
+
+    # One that was killed is taken for there for moments.
+    end = time.monotonic() + _OTHERS_S
+    while n := client.run_on_scheduler(wanted, client.id):
+        if time.monotonic() > end:
+            problem = f"it is at work for others, who want {n} results of it"
+            raise WorkerError(
+                scheduler, problem, "Wait until they are done, or start a scheduler of your own"
+            )
+        time.sleep(_LOOK_S)
 
 
 def _begin_anew(client: Client, scheduler: str) -> None:
@@ -250,7 +345,7 @@ def _begin_anew(client: Client, scheduler: str) -> None:
     lasting = sorted(address for address, worker in workers.items() if not worker["nanny"])
     if lasting:
         problem = "it has no nanny, and cannot begin anew with the code of today"
-        raise WorkerError(lasting[0], problem, f"Start it: dask worker {scheduler} --nthreads 1")
+        raise WorkerError(lasting[0], problem, f"Start it: {_joining(scheduler)}")
     begun = client.restart_workers(list(workers), timeout=_JOIN_S, raise_for_error=False)
     if late := sorted(address for address, said in begun.items() if said != "OK"):
         raise WorkerError(late[0], f"it does not begin anew in {_JOIN_S} s", "Start it again")

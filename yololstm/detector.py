@@ -1,4 +1,4 @@
-"""Person and bag boxes from YOLO, through ultralytics: running a detector and training one.
+"""Person and bag boxes from YOLO, through ultralytics: running a detector.
 
 Torch is imported where it is needed: it takes seconds, and most ask only for a checksum.
 """
@@ -10,22 +10,21 @@ import functools
 import hashlib
 import importlib.metadata
 import importlib.util
-import io
 import os
-import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+import cv2
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from yololstm.errors import AnnotationError, EmptyError, WeightsError
+from yololstm.errors import WeightsError
 from yololstm.landmarks import Category
 from yololstm.storage import atomic, sha256
 
@@ -44,12 +43,15 @@ _RELEASE: Final = "https://github.com/ultralytics/assets/releases/download/v8.4.
 OPENVINO_SUFFIX: Final = "_openvino_model"
 """Ends the name of a folder that holds an OpenVINO export; ultralytics goes by it."""
 
-_IMAGES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _LOAD_ERRORS: Final = (
     *(AttributeError, EOFError, ImportError, KeyError, OSError),
-    *(RuntimeError, StopIteration, TypeError, ValueError),
+    *(RuntimeError, StopIteration, TypeError, ValueError, yaml.YAMLError),
 )
 """What ultralytics and torch have been seen to raise for files that are not weights."""
+
+
+_STRIDE: Final = 32
+"""Of the networks; sides of their inputs are multiples of it."""
 
 
 @dataclass(frozen=True)
@@ -66,23 +68,27 @@ class Detections:
     def __len__(self) -> int:
         return len(self.score)
 
-    def only(self, category: Category) -> Detections:
-        rows = self.category == category
+    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Detections:
         return Detections(self.box[rows], self.score[rows], self.category[rows])
 
+    def only(self, category: Category) -> Detections:
+        return self[self.category == category]
 
-class Detector:
-    """A YOLO with a class ``person``: a .pt file, or the folder of an OpenVINO export.
 
-    It runs on CUDA where there is one. On a CPU it leaves torch's threads as ultralytics sets them.
+class Network:
+    """A YOLO of any task, loaded: a .pt file, or the folder of an OpenVINO export.
+
+    It runs on CUDA where there is one, a .pt in half precision; so far only a CPU was tried. There
+    it leaves torch's threads as ultralytics sets them.
     """
 
-    def __init__(self, weights: Path, imgsz: int, min_confidence: float) -> None:
-        """imgsz: longer side of the image that the network sees, pixels.
+    def __init__(self, weights: Path, task: str, imgsz: int, min_confidence: float) -> None:
+        """task: detect or pose, as ultralytics calls them. imgsz: longer side of the image that the
+        network sees, pixels; an OpenVINO export that was made for one size keeps to that.
 
-        Raises WeightsError where the weights cannot be loaded or know no persons.
+        Raises WeightsError where the weights cannot be loaded or do not know the task.
         """
-        _check_loadable(weights)
+        check_loadable(weights)
         self._settings: dict[str, Any] = {
             **{"imgsz": imgsz, "conf": min_confidence, "verbose": False, "save": False},
             # One bag may be found as a backpack and as a handbag.
@@ -91,108 +97,83 @@ class Detector:
             # without an outstretched arm; people who hug overlap less.
             "iou": 0.5,
         }
-        with _loading(weights):
-            self._yolo = ultralytics().YOLO(str(weights), task="detect")
+        with loading(weights):
+            self._yolo = ultralytics().YOLO(str(weights), task=task)
+            if task == "pose" and (actual := _task(self._yolo, weights)) != task:
+                problem = f"a model for the task {actual!r}, which finds no joints"
+                raise WeightsError(weights, problem, "Use pose weights, such as yolo11n-pose.pt")
+            if weights.is_file() and _has_cuda():
+                self._settings["quantize"] = 16
             # The network is built at the first image, and only then its faults show.
-            self._yolo.predict(np.zeros((32, 32, 3), dtype=np.uint8), **self._settings)
-        known = {
-            index: CATEGORIES[name]
-            for index, name in self._yolo.names.items()
-            if name in CATEGORIES
-        }
-        if Category.PERSON not in known.values():
-            raise WeightsError(weights, "it has no class person", "Use weights that detect persons")
-        self._known = known
-        self._settings["classes"] = sorted(known)
+            self([np.zeros((32, 32, 3), dtype=np.uint8)])
+            if weights.is_dir():
+                _keep_to_one_thread(self._yolo.predictor.model.backend, weights)
+        self.names: Mapping[int, str] = self._yolo.names
+        """Of the classes."""
         self.name = f"{_library(weights)} {weights.name} {checksum(weights)[:8]}"
 
-    def __call__(self, image: NDArray[np.uint8]) -> Detections:
-        """image: (H, W, 3) RGB."""
-        bgr = np.ascontiguousarray(image[..., ::-1])
-        found = self._yolo.predict(bgr, **self._settings)[0].boxes
-        box = found.xyxy.cpu().numpy().astype(np.float32)
-        category = [self._known[int(index)] for index in found.cls.cpu().numpy()]
-        return _sane(
-            Detections(
-                box=box.reshape(-1, 4),
-                score=found.conf.cpu().numpy().astype(np.float32),
-                category=np.array(category, dtype=np.uint8),
-            ),
-            *image.shape[:2],
-        )
+    def find_only(self, classes: Iterable[int]) -> None:
+        self._settings["classes"] = sorted(classes)
+
+    def __call__(self, images: Sequence[NDArray[np.uint8]]) -> list[Any]:
+        """ultralytics' Results of each of the images (H, W, 3) RGB, in one call of the network."""
+        bgr = [cv2.cvtColor(image, cv2.COLOR_RGB2BGR) for image in images]
+        if not bgr:
+            return []
+        settings = self._settings | {"imgsz": _fitting(self._settings["imgsz"], bgr)}
+        return list(self._yolo.predict(bgr, **settings))
 
 
-def train(
-    model: Path,
-    data: Path,
-    out: Path,
-    *,
-    epochs: int,
-    patience: int,
-    batch: int,
-    imgsz: int,
-    seed: int,
-    on_epoch: Callable[[], None] | None = None,
-) -> dict[str, Any]:
-    """Train a YOLO and write its best weights to ``out`` (.pt).
-
-    model: a config (.yaml) to start from nothing, or weights (.pt) to start from. data: the
-    data.yaml of a YOLO data set; nothing is written into it. on_epoch is called after each.
-    Returns the average precision on ``val`` by category, a bag's being the mean over the kinds of
-    bags: {"map50": {"person", "bag", "mean"}, "map50_95": {...}}; None where there is no such box.
-
-    The same call on the same machine writes the same bytes: they hold no date and no path.
-    Raises WeightsError for the model, AnnotationError and EmptyError for the data.
-    """
-    import torch
-
-    if model.suffix != ".yaml" or not model.is_file():
-        _check_loadable(model)
-    with tempfile.TemporaryDirectory(prefix="yololstm-train-") as folder:
-        copy = _copy_of_data(data, Path(folder, "data"))
-        with _loading(model):
-            yolo = ultralytics().YOLO(str(model), task="detect")
-        yolo.add_callback("on_pretrain_routine_start", lambda _: torch.set_num_threads(_THREADS))
-        # Once an epoch, without the final validation.
-        yolo.add_callback("on_train_epoch_end", lambda _: on_epoch() if on_epoch else None)
-        with contextlib.redirect_stdout(io.StringIO()):
-            results = yolo.train(
-                data=str(copy),
-                project=folder,
-                name="run",
-                exist_ok=True,
-                **{"epochs": epochs, "patience": patience, "imgsz": imgsz, "seed": seed},
-                **{"batch": batch, "nbs": batch},
-                **_RECIPE,
-            )
-        best = ultralytics().YOLO(str(Path(folder, "run", "weights", "best.pt")))
-        with atomic(out) as temporary:
-            temporary.write_bytes(_without_history(best, imgsz))
-    return _average_precision(results)
+def _fitting(imgsz: int, images: Sequence[NDArray[Any]]) -> list[int]:
+    """Height and width of the smallest input that holds all images, the longer side of which is
+    ``imgsz``. ultralytics finds it by itself, but not for OpenVINO in 8 bits on a CPU with AMX."""
+    height, width = np.max([np.array(one.shape[:2]) / max(one.shape[:2]) for one in images], axis=0)
+    return [int(np.ceil(round(imgsz * side) / _STRIDE)) * _STRIDE for side in (height, width)]
 
 
-_THREADS: Final = 1
-"""On a CPU; fixed, because it decides about the last bits of the weights. A second one saves 40 %
-of the time on an idle machine, and spins away many times as much on a busy one."""
+def _keep_to_one_thread(openvino: Any, weights: Path) -> None:
+    """ultralytics lets it have every core, and asks for no number; the other cores are other
+    processes'."""
+    openvino.compile_model.keywords["config"]["INFERENCE_NUM_THREADS"] = 1
+    model = openvino.compile_model.func.__self__.read_model(next(weights.glob("*.xml")))
+    openvino.ov_compiled_model = openvino.compile_model(model)
 
-_RECIPE: Final[Mapping[str, Any]] = {
-    "optimizer": "AdamW",
-    "lr0": 0.002,
-    "warmup_epochs": 1,
-    # The default of 0.1 is meant for SGD; it throws AdamW's biases far off.
-    "warmup_bias_lr": 0.0,
-    # A camera that hangs still sees persons of one size, whole.
-    "mosaic": 0.0,
-    "scale": 0.2,
-    # No grey above and below a wide picture: 40 % less to compute.
-    "rect": True,
-    "cache": "ram",
-    "workers": 0,
-    "plots": False,
-    # Mixed precision makes ultralytics download a model to check it with.
-    "amp": False,
-    "verbose": False,
-}
+
+class Detector:
+    """A YOLO with a class ``person``; see Network."""
+
+    def __init__(self, weights: Path, imgsz: int, min_confidence: float) -> None:
+        """imgsz: longer side of the image that the network sees, pixels.
+
+        Raises WeightsError where the weights cannot be loaded or know no persons.
+        """
+        self._network = Network(weights, "detect", imgsz, min_confidence)
+        self._known = {
+            index: CATEGORIES[name]
+            for index, name in self._network.names.items()
+            if name in CATEGORIES
+        }
+        if Category.PERSON not in self._known.values():
+            raise WeightsError(weights, "it has no class person", "Use weights that detect persons")
+        self._network.find_only(self._known)
+        self.name = self._network.name
+
+    def __call__(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """What is in each of the images (H, W, 3) RGB, in one call of the network."""
+        return [detections(found, self._known)[0] for found in self._network(images)]
+
+
+def detections(
+    found: Any, categories: Mapping[int, Category]
+) -> tuple[Detections, NDArray[np.bool_]]:
+    """What one of ultralytics' Results says; see sane. categories: of each class in it."""
+    category = [categories[int(index)] for index in found.boxes.cls.cpu().numpy()]
+    seen = Detections(
+        box=found.boxes.xyxy.cpu().numpy().astype(np.float32).reshape(-1, 4),
+        score=found.boxes.conf.cpu().numpy().astype(np.float32),
+        category=np.array(category, dtype=np.uint8),
+    )
+    return sane(seen, *found.orig_shape)
 
 
 def checksum(weights: Path) -> str:
@@ -219,7 +200,7 @@ def download(name: str, folder: Path) -> Path:
     except OSError as error:
         raise WeightsError(
             name,
-            f"cannot be fetched from {_RELEASE} ({_first_line(error)})",
+            f"cannot be fetched from {_RELEASE} ({first_line(error)})",
             f"Check the name, or put the file into {folder} by hand",
         ) from error
     return path
@@ -261,9 +242,9 @@ def _private_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="yololstm-ultralytics-")
 
 
-def _check_loadable(weights: Path) -> None:
+def check_loadable(weights: Path) -> None:
     if not weights.exists():
-        raise WeightsError(weights, "no such weights", "Check detector.weights and detector.model")
+        raise WeightsError(weights, "no such weights", "Check the path")
     if weights.is_file():
         if weights.suffix != ".pt":
             raise WeightsError(weights, "not a .pt file", "Use .pt weights or an OpenVINO folder")
@@ -283,12 +264,12 @@ def _check_loadable(weights: Path) -> None:
 
 
 @contextlib.contextmanager
-def _loading(weights: Path) -> Iterator[None]:
+def loading(weights: Path) -> Iterator[None]:
     try:
         yield
     except _LOAD_ERRORS as error:
         raise WeightsError(
-            weights, f"no YOLO weights ({_first_line(error)})", "Fetch or train them again"
+            weights, f"no YOLO weights ({first_line(error)})", "Fetch or train them again"
         ) from error
 
 
@@ -297,86 +278,27 @@ def _library(weights: Path) -> str:
     return " ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
 
 
-def _sane(found: Detections, height: int, width: int) -> Detections:
-    """Within the frame, and without boxes that are nowhere or hold nothing."""
+def sane(found: Detections, height: int, width: int) -> tuple[Detections, NDArray[np.bool_]]:
+    """Within the frame, and without boxes that are nowhere or hold nothing; and which are left."""
     box = found.box.clip(0, np.array([width, height, width, height], dtype=np.float32))
     with np.errstate(invalid="ignore"):
         good = (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1]) & np.isfinite(found.score)
-    return Detections(box[good], found.score[good], found.category[good])
+    return Detections(box[good], found.score[good], found.category[good]), good
 
 
-def _copy_of_data(data: Path, to: Path) -> Path:
-    """The data set copied for one training, and the path of its data.yaml.
-
-    ultralytics writes caches beside the labels, and mends JPEGs where they lie.
-    """
-    try:
-        content = yaml.safe_load(data.read_text(encoding="utf-8"))
-        names = content["names"]
-        source = data.parent / content.get("path", "")
-        folders = {split: Path(source, content[split]) for split in ("train", "val")}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise AnnotationError(
-            data,
-            f"not the data.yaml of a YOLO data set ({_first_line(error)})",
-            "It needs names, and train and val: folders of images",
-        ) from error
-    for split, images in folders.items():
-        labels = Path(*("labels" if part == "images" else part for part in images.parts))
-        if not any(path.suffix.lower() in _IMAGES for path in images.glob("*")):
-            raise EmptyError(data, f"no image in {images}", "Check the folder in data.yaml")
-        if not any(labels.glob("*.txt")):
-            raise EmptyError(data, f"no label file in {labels}", "Labels lie beside images/")
-        shutil.copytree(images, to / "images" / split)
-        shutil.copytree(labels, to / "labels" / split)
-    copy = to / "data.yaml"
-    splits = {split: f"images/{split}" for split in folders}
-    copy.write_text(yaml.safe_dump({"path": str(to), **splits, "names": names}), encoding="utf-8")
-    return copy
+def _task(yolo: Any, weights: Path) -> str:
+    """ultralytics believes what it is told of a folder."""
+    if weights.is_file():
+        return str(yolo.task)
+    metadata = yaml.safe_load((weights / "metadata.yaml").read_text(encoding="utf-8"))
+    return str(metadata["task"])
 
 
-def _without_history(yolo: Any, imgsz: int) -> bytes:
-    """The weights as ultralytics loads them, without dates, paths, the user's git or arguments."""
+def _has_cuda() -> bool:
     import torch
 
-    network = yolo.model.half()
-    del network.pt_path
-    network.args = {"imgsz": imgsz, "task": "detect"}
-    network.yaml["yaml_file"] = Path(network.yaml["yaml_file"]).name
-    buffer = io.BytesIO()
-    torch.save(
-        {
-            "model": network,
-            "train_args": network.args,
-            "version": ultralytics().__version__,
-            "license": "AGPL-3.0 (https://ultralytics.com/license)",
-        },
-        buffer,
-    )
-    return buffer.getvalue()
+    return torch.cuda.is_available()
 
 
-def _average_precision(results: Any) -> dict[str, Any]:
-    names = [results.names[int(index)] for index in results.box.ap_class_index]
-    return {
-        "map50": _by_category(names, results.box.ap50),
-        "map50_95": _by_category(names, results.box.ap),
-    }
-
-
-def _by_category(names: list[str], values: NDArray[np.float64]) -> dict[str, float | None]:
-    """names and values: of each class that has a box in val."""
-
-    def mean(category: Category | None) -> float | None:
-        of = [
-            float(value)
-            for name, value in zip(names, values, strict=True)
-            if name in CATEGORIES and category in (None, CATEGORIES[name])
-        ]
-        return sum(of) / len(of) if of else None
-
-    return {"person": mean(Category.PERSON), "bag": mean(Category.BAG), "mean": mean(None)}
-
-
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__

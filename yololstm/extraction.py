@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -20,6 +22,7 @@ from yololstm.detector import checksum
 from yololstm.errors import (
     AnnotationError,
     DataError,
+    LandmarksError,
     ParamsError,
     Problem,
     VideoError,
@@ -39,6 +42,7 @@ _WRITING: Final = "yololstm.storage:landmarks_to_parquet"
 _COUNTING: Final = "yololstm.outcomes:Outcome"
 _BENEATH: Final = frozenset({"scipy", "torchvision"})
 """Libraries that compute for those that we call."""
+_N_REASONS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,12 @@ class Recipe:
         """16 hexadecimal digits."""
         if self.settings is None:
             return _computed(self.kind, _READING, "yololstm.extraction:_nobody", _WRITING)
-        files = {"weights": self.settings.weights, "pose_model": self.settings.pose_model}
+        named = {"weights": self.settings.weights, "pose_model": self.settings.pose_model}
+        files = {name: path for name, path in named.items() if path is not None}
         looking = fingerprint.code(_LOOKING)
-        beneath = _BENEATH | ({"openvino"} if self.settings.weights.is_dir() else set())
+        # Which is what a model in a folder is for.
+        exported = any(path.is_dir() for path in files.values())
+        beneath = _BENEATH | ({"openvino"} if exported else set())
         return _digest(
             asdict(self.settings) | {name: path.name for name, path in files.items()},
             {name: checksum(path) for name, path in files.items()},
@@ -151,7 +158,12 @@ def extract_clip(job: Job) -> Extracted:
 def _stored(job: Job) -> Landmarks | None:
     if job.stored is None or (content := landmark_store.read(job.stored)) is None:
         return None
-    return storage.landmarks_from_parquet(content, job.stored)
+    try:
+        return storage.landmarks_from_parquet(content, job.stored)
+    except LandmarksError as error:
+        # As they were committed, which nobody has looked into.
+        warn(f"{job.stored}: {error.problem.problem}. It is extracted again.")
+        return None
 
 
 def _made(job: Job) -> Landmarks:
@@ -199,9 +211,36 @@ def _check_unchanged(path: Path, clip: Clip) -> None:
 # --- many clips ---
 
 
+def _clear(folder: Path) -> None:
+    if folder.is_symlink():
+        # Neither is what it points at ours to empty, nor would it fill again.
+        problem, remedy = "it is a link", "Delete the link; to have the disk of another folder,"
+        raise YololstmError(folder, problem, f"{remedy} set that of DVC's cache: dvc cache dir")
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        problem = f"it cannot be emptied ({error.strerror})"
+        remedy = "See that it is a folder of yours, and that nothing else writes to it"
+        raise YololstmError(folder, problem, remedy) from error
+
+
+def _summary(left_out: Sequence[Problem], n: int) -> str:
+    """How many, and why, the commonest first."""
+    counts = Counter(problem.problem for problem in left_out).most_common(_N_REASONS)
+    reasons = [f"{count}: {problem}" for problem, count in counts]
+    if (others := len(left_out) - sum(count for _, count in counts)) > 0:
+        reasons.append(f"{others}: other reasons")
+    return f"extract: {len(left_out)} of {n} clips are left out ({'; '.join(reasons)})"
+
+
 @dataclass(frozen=True)
 class Extraction:
-    """Clips of one data set, by one recipe, into one folder: a file for each."""
+    """Clips of one data set, by one recipe, into one folder: a file for each.
+
+    index: the file that lists the clips, under the path that it is committed by; see seeding.seed.
+    """
 
     recipe: Recipe
     material: Material
@@ -209,13 +248,16 @@ class Extraction:
     out: Path
     format: LandmarksFormat
     extract: Callable[[Job], Extracted] = extract_clip
+    index: Path | None = None
 
     def run(self, clips: Sequence[Clip], workers: Workers) -> tuple[list[Outcome], list[Problem]]:
         """Outcomes ordered by clip_id, and the clips left out for faults, which are also told.
 
         What the store has is taken from it, the rest is extracted and put there, clip by clip as
-        each is done: who starts again after a crash has lost no more than was in work.
+        each is done: who starts again after a crash has lost no more than was in work. Of what was
+        in the folder nothing stays. Raises YololstmError where it cannot be emptied.
         """
+        _clear(self.out)
         outcomes: list[Outcome] = []
         left_out: list[Problem] = []
         jobs: list[Job] = []
@@ -245,14 +287,16 @@ class Extraction:
                 speed = frames / (time.monotonic() - begun_s)
                 advance(1, f"{speed:.0f} frames/s  {len(left_out)} failed")
         self.store.prune()
+        if left_out:
+            warn(_summary(left_out, len(clips)))
         return sorted(outcomes, key=lambda outcome: outcome.clip.clip_id), sorted(left_out)
 
     def _seed(self, clips: Sequence[Clip]) -> None:
         """With what was extracted elsewhere, and committed."""
-        keys = {clip.clip_id: key for clip in clips if (key := self.recipe.key(clip))}
-        wanted = {name: key for name, key in keys.items() if not self.store.path(key).exists()}
+        keys = {key: clip.sha256 for clip in clips if (key := self.recipe.key(clip))}
+        wanted = {key: clip for key, clip in keys.items() if not self.store.path(key).exists()}
         if wanted:
-            seeding.seed(self.store, wanted, self.out)
+            seeding.seed(self.store, wanted, self.out, self.index)
 
     def _taken(self, clip: Clip) -> Outcome | Job:
         """Out of the store; or what must still be done."""

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from yololstm import video
-from yololstm.detector import Detections, Detector
+from yololstm import identity, smoothing, video
+from yololstm.detector import Detections
+from yololstm.following import Followed, Following, between
 from yololstm.landmarks import Category, Landmarks, Source
-from yololstm.pose import open_backend
 from yololstm.settings import ExtractionSettings
+from yololstm.sight import Scene, open_sight, scene_at
 from yololstm.skeleton import N_JOINTS
-from yololstm.tracking import UNTRACKED, Tracker
+from yololstm.video import Frame
+
+_T = TypeVar("_T")
+
+_BATCH_ON_CUDA: Final = 16
+"""Frames that a network sees at once; a CPU gains nothing by more than one."""
+
+_TOGETHER: Final = 256
+"""Frames whose rows are put into one array: an array takes more memory than one frame's numbers."""
 
 
 def look(
@@ -37,18 +49,22 @@ def opened(settings: ExtractionSettings) -> Extractor:
 
 
 class Extractor:
-    """A detector and a pose backend, loaded once, for any number of clips one after the other."""
+    """Networks, loaded once, for any number of clips one after the other.
+
+    A video is streamed: as many of its frames are held as one batch, or ``detect_every``, needs a
+    few times over, however long it is.
+    """
 
     def __init__(self, settings: ExtractionSettings) -> None:
-        """Raises WeightsError. Sets torch to one thread: clips are spread over processes."""
+        """Raises WeightsError, and ParamsError for settings that do not go together.
+
+        Sets torch to one thread: clips are spread over processes.
+        """
         self._settings = settings
-        self._detector = Detector(settings.weights, settings.imgsz, settings.min_confidence)
+        self._sight = open_sight(settings)
         torch.set_num_threads(1)
-        self._pose = open_backend(settings.backend, settings.pose_model)
-        self.name = (
-            f"{self._pose.name}; {self._detector.name};"
-            f" bytetrack {importlib.metadata.version('trackers')}"
-        )
+        self._batch = _BATCH_ON_CUDA if torch.cuda.is_available() else 1
+        self.name = f"{self._sight.name}; bytetrack {importlib.metadata.version('trackers')}"
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +78,7 @@ class Extractor:
         self.close()
 
     def close(self) -> None:
-        self._pose.close()
+        self._sight.pose.close()
 
     def extract(self, path: Path, on_frame: Callable[[], None] | None = None) -> Landmarks:
         """Everybody in a video. Nobody at all gives no rows.
@@ -71,30 +87,60 @@ class Extractor:
         """
         info = video.probe(path)
         fps = _rate(info.fps, self._settings.fps)
-        trackers = {category: Tracker(float(fps)) for category in Category}
         nowhere = Source(info.width, info.height, fps, 0, self.name)
         parts: list[Landmarks] = []
-        for frame in video.read(path, self._settings.fps):
-            found, number = _tracked(self._detector(frame.image), trackers)
-            parts.append(self._rows(frame, found, number, nowhere))
+        n_frames = 0
+        with closing(video.read_ahead(path, self._settings.fps, self._batch + 1)) as frames:
+            for some in _batches(self._by_frame(frames, nowhere, on_frame), _TOGETHER):
+                parts.append(Landmarks.concatenate(some, nowhere))
+                n_frames += len(some)
+        source = replace(nowhere, n_frames=n_frames)
+        landmarks = _without_glimpses(Landmarks.concatenate(parts, source))
+        whole = identity.refine(landmarks, self._settings.rejoin_s, self._settings.still_s)
+        return smoothing.smooth(whole, self._settings.smoothing)
+
+    def _by_frame(
+        self, frames: Iterable[Frame], source: Source, on_frame: Callable[[], None] | None
+    ) -> Iterator[Landmarks]:
+        for frame, scene, track in self._followed(frames, source.fps):
+            yield self._rows(frame, scene, track, source)
             if on_frame is not None:
                 on_frame()
-        source = Source(info.width, info.height, fps, len(parts), self.name)
-        return _without_glimpses(Landmarks.concatenate(parts, source))
+
+    def _followed(
+        self, frames: Iterable[Frame], fps: Fraction
+    ) -> Iterator[tuple[Frame, Scene, NDArray[np.int32]]]:
+        """Each frame, who is there, and their tracks. Where the detector does not look, they are on
+        the way from where it saw them before to where it sees them next."""
+        for look, then in _with_next(self._looks(frames, fps)):
+            first, *others = look.frames
+            yield first, look.scene, look.seen.track
+            for i, frame in enumerate(others, 1):
+                there = between(look.seen, then.seen, i / len(look.frames))
+                yield frame, scene_at(self._sight.pose, frame.image, there.found), there.track
+
+    def _looks(self, frames: Iterable[Frame], fps: Fraction) -> Iterator[_Look]:
+        every = self._settings.detect_every
+        following = Following(fps / every)
+        for strides in _batches(_batches(frames, every), max(1, self._batch // every)):
+            scenes = self._sight.look([stride[0].image for stride in strides])
+            for stride, scene in zip(strides, scenes, strict=True):
+                seen, rows = following.update(scene.found)
+                yield _Look(stride, scene[rows], seen)
 
     def _rows(
-        self, frame: video.Frame, found: Detections, number: NDArray[np.int32], source: Source
+        self, frame: Frame, scene: Scene, track: NDArray[np.int32], source: Source
     ) -> Landmarks:
-        n = len(found)
+        found, n = scene.found, len(track)
         xy = np.full((n, N_JOINTS, 2), np.nan, dtype=np.float32)
         confidence = np.zeros((n, N_JOINTS), dtype=np.float32)
         posed = _largest(found, self._settings.max_persons)
-        xy[posed], confidence[posed] = self._pose(frame.image, found.box[posed])
+        xy[posed], confidence[posed] = scene.joints(posed)
         return Landmarks(
             frame=np.full(n, frame.index, dtype=np.int32),
             time_s=np.full(n, frame.time_s, dtype=np.float64),
             category=found.category,
-            track=number,
+            track=track,
             score=found.score,
             box=found.box,
             xy=xy,
@@ -103,23 +149,37 @@ class Extractor:
         )
 
 
+class _Look(NamedTuple):
+    """One look of the detector."""
+
+    frames: list[Frame]
+    """That at which it looked, and those after it that it leaves out."""
+    scene: Scene
+    """In the first of them, of those who belong to a track."""
+    seen: Followed
+
+
+def _batches(items: Iterable[_T], n: int) -> Iterator[list[_T]]:
+    """The last one may be shorter."""
+    items = iter(items)
+    while batch := list(itertools.islice(items, n)):
+        yield batch
+
+
+def _with_next(items: Iterable[_T]) -> Iterator[tuple[_T, _T]]:
+    """Each with the one after it, and the last with itself."""
+    before: _T | None = None
+    for item in items:
+        if before is not None:
+            yield before, item
+        before = item
+    if before is not None:
+        yield before, before
+
+
 def _rate(video_fps: Fraction, fps: float | None) -> Fraction:
     """The rate at which frames are looked at."""
     return video_fps if fps is None else min(video_fps, Fraction(fps).limit_denominator(1000))
-
-
-def _tracked(
-    found: Detections, trackers: dict[Category, Tracker]
-) -> tuple[Detections, NDArray[np.int32]]:
-    """The detections that belong to a track, ordered by category and track, and their tracks."""
-    number = np.full(len(found), UNTRACKED, dtype=np.int32)
-    for category, tracker in trackers.items():
-        rows = found.category == category
-        number[rows] = tracker.update(found.box[rows], found.score[rows])
-    order = np.lexsort((number, found.category))
-    order = order[number[order] != UNTRACKED]
-    kept = Detections(found.box[order], found.score[order], found.category[order])
-    return kept, number[order]
 
 
 def _largest(found: Detections, n: int) -> NDArray[np.intp]:

@@ -20,12 +20,12 @@ from yololstm.skeleton import BONES, N_FEATURES, N_JOINTS
 
 class StepDropout(nn.Module):
     """Dropout for the outputs of all steps. On a CPU nn.Dropout draws each of them from a stream of
-    its own, which takes a seventh of a step of training; here four share one number."""
+    its own, which takes a seventh of a step of training; here eight share one number."""
 
-    _values: ClassVar[int] = 2**16
+    _values: ClassVar[int] = 2**8
 
     def __init__(self, p: float) -> None:
-        """p: the share that is dropped, 0..1, to a 65536th."""
+        """p: the share that is dropped, 0..1, to a 256th."""
         super().__init__()
         self.p = p
 
@@ -33,9 +33,8 @@ class StepDropout(nn.Module):
         dropped = round(self.p * self._values)
         if not self.training or not dropped or x.device.type != "cpu":
             return F.dropout(x, self.p, self.training)
-        drawn = torch.empty(math.ceil(x.numel() / 4), dtype=torch.int64).random_(-(2**63), None)
-        values = drawn.view(torch.int16)[: x.numel()].view(x.shape)
-        kept = values > dropped - self._values // 2 - 1
+        drawn = torch.empty(math.ceil(x.numel() / 8), dtype=torch.int64).random_(-(2**63), None)
+        kept = drawn.view(torch.uint8)[: x.numel()].view(x.shape) > dropped - 1
         return x * kept.to(x.dtype).mul_(self._values / max(self._values - dropped, 1))
 
 

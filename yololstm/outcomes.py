@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
-import numpy as np
-
+from yololstm.agreement import Agreement, agreement
 from yololstm.clips import Clip
 from yololstm.errors import DataError, EmptyError, Problem
 from yololstm.landmarks import Landmarks
-from yololstm.pose import quality
-from yololstm.pose.quality import Agreement
+from yololstm.quality import Tally, tally
+
+_WORST: Final = 5
+"""Clips that a report names."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,7 @@ class Outcome:
     clip: Clip
     frames: int
     """That were looked at."""
-    persons: int
-    """Boxes of persons over all frames."""
-    posed: int
-    """Those of them with landmarks."""
-    tracks: int
+    tally: Tally
     agreement: Agreement | None
     """With the data set's own keypoints, where it has any."""
     doubt: Problem | None = None
@@ -42,14 +39,11 @@ class Outcome:
         doubt: Problem | None = None,
     ) -> Self:
         """truth: the data set's own keypoints."""
-        people = landmarks.persons()
         return cls(
             clip=clip,
             frames=landmarks.source.n_frames,
-            persons=len(people),
-            posed=int(np.isfinite(people.xy).any(axis=(1, 2)).sum()),
-            tracks=len(np.unique(people.track)),
-            agreement=None if truth is None else quality.agreement(landmarks, truth),
+            tally=tally(landmarks),
+            agreement=None if truth is None else agreement(landmarks, truth),
             doubt=doubt,
         )
 
@@ -61,10 +55,11 @@ class Outcome:
     @classmethod
     def from_json(cls, clip: Clip, content: bytes) -> Self:
         numbers = json.loads(content)
-        agreement, doubt = numbers.pop("agreement"), numbers.pop("doubt")
+        agreement, doubt = numbers["agreement"], numbers["doubt"]
         return cls(
             clip=clip,
-            **numbers,
+            frames=numbers["frames"],
+            tally=Tally(**numbers["tally"]),
             agreement=agreement and Agreement(**agreement),
             doubt=doubt and Problem(**doubt),
         )
@@ -85,34 +80,54 @@ def check(outcomes: Sequence[Outcome], left_out: Sequence[Problem], max_left_out
 
 
 def report(outcomes: Sequence[Outcome], left_out: Sequence[Problem]) -> dict[str, Any]:
-    """Numbers over all clips, and how the landmarks agree with the data set's own keypoints.
+    """Numbers over all clips, how good the landmarks are as told from themselves, and how they
+    agree with the data set's own keypoints.
 
     nobody: clips in which nobody appears, which are kept; not_compared: clips whose own keypoints
-    have faults; official: by the split that the data set itself names.
+    have faults; official: by the split that the data set itself names; worst: the few clips whose
+    persons have the landmarks of lowest quality.
     """
-    persons, posed = (sum(getattr(o, name) for o in outcomes) for name in ("persons", "posed"))
+    total = sum((outcome.tally for outcome in outcomes), Tally())
     return {
         "clips": len(outcomes),
-        "nobody": sum(outcome.persons == 0 for outcome in outcomes),
+        "nobody": sum(outcome.tally.persons == 0 for outcome in outcomes),
         "frames": sum(outcome.frames for outcome in outcomes),
-        "persons": persons,
-        "landmarks_share": posed / persons if persons else None,
-        "tracks": sum(outcome.tracks for outcome in outcomes),
+        "persons": total.persons,
+        "tracks": total.tracks,
         "left_out": [asdict(problem) for problem in sorted(left_out)],
         "not_compared": [asdict(outcome.doubt) for outcome in outcomes if outcome.doubt],
+        "quality": {
+            "all": total.report(),
+            "label": _reports([(outcome.clip.label, outcome.tally) for outcome in outcomes]),
+            "worst": _worst(outcomes),
+        },
         "pose": {
-            "official": _agreements(outcomes, lambda clip: clip.split or "unlabelled"),
-            "label": _agreements(outcomes, lambda clip: clip.label),
+            "official": _reports(_agreements(outcomes, lambda clip: clip.split or "unlabelled")),
+            "label": _reports(_agreements(outcomes, lambda clip: clip.label)),
         },
     }
 
 
+def _worst(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    seen = [
+        {"clip": outcome.clip.clip_id, **outcome.tally.report()}
+        for outcome in outcomes
+        if outcome.tally.persons
+    ]
+    return sorted(seen, key=lambda row: (row["quality"], row["clip"]))[:_WORST]
+
+
 def _agreements(
     outcomes: Sequence[Outcome], group: Callable[[Clip], str]
+) -> list[tuple[str, Agreement]]:
+    return [(group(o.clip), o.agreement) for o in outcomes if o.agreement is not None]
+
+
+def _reports(
+    named: Sequence[tuple[str, Agreement]] | Sequence[tuple[str, Tally]],
 ) -> dict[str, dict[str, float | None]]:
-    total: dict[str, Agreement] = {}
-    for outcome in outcomes:
-        if outcome.agreement is not None:
-            name = group(outcome.clip)
-            total[name] = total.get(name, Agreement()) + outcome.agreement
-    return {name: agreement.report() for name, agreement in total.items()}
+    """Of the sum of what bears each name."""
+    total: dict[str, Any] = {}
+    for name, part in named:
+        total[name] = total[name] + part if name in total else part
+    return {name: sums.report() for name, sums in total.items()}

@@ -59,16 +59,23 @@ class Detector(_Section):
     batch: Positive
     imgsz: Annotated[int, Field(ge=32, multiple_of=32)]
     seed: Natural
+    export: Literal["none", "openvino", "openvino-int8"]
 
 
 class Extract(_Section):
     source: Literal["video", "annotations"]
-    backend: Literal["mediapipe"]
+    backend: Literal["mediapipe", "yolo-pose"]
+    pose_weights: str
+    pose_sha256: str
     fps: PositiveFloat | None
     format: Literal["parquet", "csv"]
     max_persons: Positive
     imgsz: Annotated[int, Field(ge=32, multiple_of=32)]
     min_confidence: Share
+    detect_every: Annotated[int, Field(ge=1, le=30)]
+    rejoin_s: Annotated[float, Field(ge=0)]
+    still_s: Annotated[float, Field(ge=0)]
+    smoothing: Literal["none", "one_euro", "savgol"]
     workers: Natural
     timeout_s: PositiveFloat
     cluster: Annotated[str, Field(pattern=r"^([a-z]+://.+)?$")]
@@ -76,7 +83,8 @@ class Extract(_Section):
 
     def looking(self) -> dict[str, Any]:
         """What says how video is looked at."""
-        return self.model_dump(include={"backend", "fps", "max_persons", "imgsz", "min_confidence"})
+        names = {"backend", "fps", "max_persons", "imgsz", "min_confidence", "detect_every"}
+        return self.model_dump(include=names | {"rejoin_s", "still_s", "smoothing"})
 
 
 class Leaks(_Section):
@@ -92,6 +100,7 @@ class Segment(_Section):
     max_gap_s: Annotated[float, Field(ge=0)]
     min_valid: Share
     min_share: Share
+    min_quality: Share
     scaling: Literal["minmax", "body"]
 
     def spec(self) -> WindowSpec:

@@ -15,6 +15,7 @@ from yololstm.actors import actors
 from yololstm.clips import IGNORED, NORMAL, SPLITS, Clip, Span
 from yololstm.errors import EmptyError, Problem
 from yololstm.landmarks import Category, Landmarks
+from yololstm.quality import of_track
 from yololstm.skeleton import N_FEATURES, N_JOINTS
 from yololstm.windows import Windows, WindowSpec
 
@@ -39,7 +40,8 @@ class Segmented:
     """x in pixels; of one track each."""
     spec: WindowSpec
     dropped: dict[str, int]
-    """Reasons and counts: of tracks for "too_short", of windows for every other."""
+    """Reasons and counts: of tracks for "too_short" and "poor_quality", of windows for every
+    other."""
     problems: tuple[Problem, ...] = ()
 
     @cached_property
@@ -69,6 +71,7 @@ def segment(
     labels: Sequence[str] = (),
     min_share: float = 0.0,
     keep_unnamed: bool = False,
+    min_quality: float = 0.0,
 ) -> Segmented:
     """Cut every person's track into windows; none reaches over two tracks.
 
@@ -79,9 +82,10 @@ def segment(
     keep_unnamed: windows without a clear label are counted as dropped, but stay, with y -1: what
     a clip is named must not depend on knowing where its labels change.
 
-    Reasons for dropping: too_short (a track shorter than a window), too_few_landmarks,
-    actor_not_found (during a span whose box holds nobody: anybody could be its actor), ignored
-    (with any step of an event that is neither learned nor normal), ambiguous, label_not_used.
+    Reasons for dropping: too_short (a track shorter than a window), poor_quality (a track),
+    too_few_landmarks, actor_not_found (during a span whose box holds nobody: anybody could be its
+    actor), ignored (with any step of an event that is neither learned nor normal), ambiguous,
+    label_not_used.
     """
     # What is expressly normal covers nothing that is not.
     ordered = sorted(spans or (), key=lambda span: span.label != NORMAL)
@@ -97,6 +101,9 @@ def segment(
         steps = _steps(len(steady.time_s), spec)
         if not len(steps):
             dropped["too_short"] += 1
+            continue
+        if min_quality > 0 and of_track(landmarks[rows]) < min_quality:
+            dropped["poor_quality"] += 1
             continue
         y, reason = np.full(len(steps), -1), np.zeros(len(steps), dtype=np.intp)
         if spans is not None:
@@ -212,9 +219,14 @@ def segment_all(
     spec: WindowSpec,
     labels: Sequence[str],
     min_share: float,
+    min_quality: float = 0.0,
 ) -> Segmentation:
     """seen: clips with their landmarks, None where there are none. Clips that are unlabelled or
-    unused are counted and left out."""
+    unused are counted and left out.
+
+    min_quality: of a track in train. In val and test all stay: a camera sees the poor ones, too,
+    and results without them would flatter.
+    """
     parts: dict[str, list[Segmented]] = {split: [] for split in SPLITS}
     left_out: Counter[str] = Counter()
     for clip, landmarks in seen:
@@ -233,6 +245,7 @@ def segment_all(
                     labels=labels,
                     min_share=min_share,
                     keep_unnamed=clip.split != "train",
+                    min_quality=min_quality if clip.split == "train" else 0.0,
                 )
             )
     everything = [part for split in SPLITS for part in parts[split]]

@@ -257,17 +257,24 @@ def read_landmarks(path: Path) -> Landmarks:
     with _reading_landmarks(path):
         if path.suffix != ".csv":
             return landmarks_from_parquet(path.read_bytes(), path)
+        return _landmarks_from_table(pd.read_csv(path, comment="#"), read_source(path))
+
+
+def read_source(path: Path) -> Source:
+    """Of a landmarks file, without reading the rest of it. Raises LandmarksError as read_landmarks
+    does."""
+    with _reading_landmarks(path):
+        if path.suffix != ".csv":
+            return _source_of(pq.read_schema(path))
         with path.open(encoding="utf-8") as file:
-            source = _source_from_json(file.readline().removeprefix("# "))
-        return _landmarks_from_table(pd.read_csv(path, comment="#"), source)
+            return _source_from_json(file.readline().removeprefix("# "))
 
 
 def landmarks_from_parquet(content: bytes, path: Path) -> Landmarks:
     """What read_landmarks reads. path: for the LandmarksError."""
     with _reading_landmarks(path):
         table = pq.read_table(pa.BufferReader(content))
-        source = _source_from_json((table.schema.metadata or {})[b"source"].decode())
-        return _landmarks_from_table(table.to_pandas(), source)
+        return _landmarks_from_table(table.to_pandas(), _source_of(table.schema))
 
 
 @contextmanager
@@ -328,6 +335,10 @@ def _source_to_json(source: Source) -> str:
         sort_keys=True,
         ensure_ascii=False,
     )
+
+
+def _source_of(schema: pa.Schema) -> Source:
+    return _source_from_json((schema.metadata or {})[b"source"].decode())
 
 
 def _source_from_json(text: str) -> Source:

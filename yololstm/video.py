@@ -8,7 +8,9 @@ from __future__ import annotations
 import functools
 import itertools
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -117,6 +119,23 @@ def read(path: Path, fps: float | None = None, start_s: float = 0.0) -> Iterator
             if time_s >= start_s:
                 image = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
                 yield Frame(index, time_s, image)
+
+
+def read_ahead(path: Path, fps: float | None = None, n: int = 4) -> Generator[Frame]:
+    """As ``read``, but in a thread, which decodes up to n frames before they are asked for.
+
+    Close it, as contextlib.closing does, where it is left before its end: that ends the thread.
+    """
+    frames = read(path, fps)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as thread:
+        due = deque(thread.submit(next, frames, None) for _ in range(n))
+        try:
+            while (frame := due.popleft().result()) is not None:
+                due.append(thread.submit(next, frames, None))
+                yield frame
+        finally:
+            for one in due:
+                one.cancel()
 
 
 class VideoWriter:

@@ -11,6 +11,7 @@ from typing import Final
 
 from yololstm.detector import OPENVINO_SUFFIX, checksum, download
 from yololstm.errors import WeightsError
+from yololstm.settings import FIND_PERSONS
 from yololstm.storage import atomic, sha256
 
 POSE_LANDMARKER: Final = "pose_landmarker_full.task"
@@ -51,6 +52,40 @@ def fetch_pose_landmarker(cache: Path) -> Path:
     return path
 
 
+def pose_model(backend: str, weights: str, expected_sha256: str, cache: Path) -> Path:
+    """What a pose backend runs. Nothing is fetched here: this is asked in the middle of a run.
+
+    weights and expected_sha256: of yolo-pose, as in resolve; no part of mediapipe, which has its
+    bundle. Raises WeightsError where it is absent, or another one.
+    """
+    if backend == "mediapipe":
+        return pose_landmarker(cache)
+    path = _place(weights, cache)
+    if _is_published(weights) and not path.is_file():
+        remedy = "Run yololstm models fetch --backend yolo-pose"
+        raise WeightsError(path, "the pose model has not been fetched", remedy)
+    return _checked(path, expected_sha256, "extract.pose_weights", "extract.pose_sha256")
+
+
+def needed(
+    backend: str, pose_weights: str, pose_sha256: str, detector: Path, cache: Path
+) -> tuple[Path | None, Path]:
+    """What it takes to look at video with a backend: the weights in the detector stage's folder,
+    unless it needs none, and what pose_model gives. Raises WeightsError."""
+    found = None if backend in FIND_PERSONS else detector_weights(detector)
+    return found, pose_model(backend, pose_weights, pose_sha256, cache).absolute()
+
+
+def fetch_pose_model(backend: str, weights: str, expected_sha256: str, cache: Path) -> Path:
+    """Fetch what pose_model gives, unless it is there and right. Raises WeightsError."""
+    if backend == "mediapipe":
+        return fetch_pose_landmarker(cache)
+    path = _place(weights, cache)
+    if _is_published(weights) and not (path.is_file() and _is(path, expected_sha256)):
+        _download(weights, cache)
+    return pose_model(backend, weights, expected_sha256, cache)
+
+
 def resolve(weights: str, expected_sha256: str, cache: Path) -> Path:
     """A detector's weights: a .pt file or an OpenVINO folder, or the name of published weights.
 
@@ -58,17 +93,10 @@ def resolve(weights: str, expected_sha256: str, cache: Path) -> Path:
     expected_sha256: of the file, or of the folder as detector.checksum; "" to take any. Raises
     WeightsError where there are no such weights, or other ones.
     """
-    path = Path(weights)
-    if not path.exists() and path.name == weights and path.suffix == ".pt":
-        path = cache / weights
-        if not path.exists():
-            print(f"fetching {weights} from the releases of ultralytics, once", file=sys.stderr)
-            download(weights, cache)
-    if not path.exists():
-        raise WeightsError(weights, "no such file", "Check detector.weights in params.yaml")
-    if expected_sha256:
-        _check(path, expected_sha256, "Fetch it again, or correct detector.sha256")
-    return path
+    path = _place(weights, cache)
+    if _is_published(weights) and not path.exists():
+        _download(weights, cache)
+    return _checked(path, expected_sha256, "detector.weights", "detector.sha256")
 
 
 def install(weights: Path, folder: Path) -> Path:
@@ -86,6 +114,34 @@ def detector_weights(folder: Path) -> Path:
         if path.exists():
             return path
     raise WeightsError(folder, "no detector weights", "Run the detector stage: dvc repro detector")
+
+
+def _is_published(weights: str) -> bool:
+    """The name of published weights, and no file here."""
+    path = Path(weights)
+    return path.name == weights and path.suffix == ".pt" and not path.exists()
+
+
+def _place(weights: str, cache: Path) -> Path:
+    return cache / weights if _is_published(weights) else Path(weights)
+
+
+def _download(name: str, cache: Path) -> None:
+    print(f"fetching {name} from the releases of ultralytics, once", file=sys.stderr)
+    download(name, cache)
+
+
+def _checked(path: Path, expected_sha256: str, key: str, sha256_key: str) -> Path:
+    """key and sha256_key: of params.yaml, which say what is expected."""
+    if not path.exists():
+        raise WeightsError(path, "no such file", f"Check {key} in params.yaml")
+    if expected_sha256:
+        _check(path, expected_sha256, f"Fetch it again, or correct {sha256_key}")
+    return path
+
+
+def _is(path: Path, expected_sha256: str) -> bool:
+    return not expected_sha256 or checksum(path) == expected_sha256.lower()
 
 
 def _fetch_wheel(folder: Path) -> Path:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests import drawn
+from tests.detecting import train
 from yololstm import detector, storage, weights
 
 OUT, REPORT = Path("data/detector"), Path("data/reports/detector.json")
@@ -56,6 +57,22 @@ def test_weights_that_are_named(tmp_path: Path) -> None:
         "weights": "own.pt",
         "sha256": detector.checksum(own),
     }
+
+
+def test_export(tmp_path: Path) -> None:
+    """Of weights that are named; extract is then given nothing else."""
+    drawn.needs_openvino()
+    train(drawn.squares(tmp_path / "raw"), tmp_path / "own.pt")
+    done = run(tmp_path, weights="own.pt", data="raw", imgsz=64, export="openvino-int8")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert [path.name for path in (tmp_path / OUT).iterdir()] == ["own_int8_openvino_model"]
+    exported = weights.detector_weights(tmp_path / OUT)
+    assert detector.Detector(exported, 64, 0.5).name.endswith(detector.checksum(exported)[:8])
+    report = storage.read_json(tmp_path / REPORT)
+    assert report["trained"] is False
+    assert set(report["exported"]) == {"pt", "openvino-int8"}
+    for found in report["exported"].values():
+        assert set(found["map50"]) == {"person", "bag", "mean"}
 
 
 @pytest.mark.parametrize(

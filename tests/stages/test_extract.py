@@ -15,7 +15,7 @@ from tests import drawn
 from tests.datasets import trees
 from yololstm import datasets, extractor, storage
 from yololstm.clips import Clip
-from yololstm.detector import train
+from yololstm.detector_training import train
 
 RAW, INDEX, DETECTOR = Path("data/raw"), Path("data/index.csv"), Path("data/detector")
 OUT, REPORT = Path("data/landmarks"), Path("data/reports/extract.json")
@@ -49,11 +49,18 @@ class Project:
         return self.index("folder")
 
     def extract(
-        self, *, workers: int = 1, format: str = "parquet", source: str = "video", **data: Any
+        self,
+        *,
+        workers: int = 1,
+        format: str = "parquet",
+        source: str = "video",
+        backend: str = "mediapipe",
+        **data: Any,
     ) -> Done:
         params = yaml.safe_load((drawn.ROOT / "params.yaml").read_text(encoding="utf-8"))
         params["data"] |= {"kind": "folder"} | data
         params["extract"] |= {"workers": workers, "format": format, "source": source}
+        params["extract"]["backend"] = backend
         Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         stage = runpy.run_path(str(drawn.ROOT / "stages" / "extract.py"))
         extractor.opened.cache_clear()  # what a new process would not have
@@ -106,12 +113,15 @@ def test_clips_of_nobody(project: Project) -> None:
 
 
 def test_landmarks_of_earlier_clips_do_not_stay_unnoticed(project: Project) -> None:
-    """Here in a folder that may not be deleted, for it is a link."""
+    """Here in a folder that is not ours to empty, for it is a link."""
     project.shop(n=1)
     Path("elsewhere").mkdir()
     OUT.symlink_to(Path("elsewhere").absolute())
-    with pytest.raises(OSError, match="symbolic link"):
-        project.extract()
+    trees.put(Path("elsewhere/stale.parquet"), "stale")
+    done = project.extract()
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("error: data/landmarks: it is a link. Delete the link")
+    assert Path("elsewhere/stale.parquet").exists()
 
 
 def test_landmarks_that_the_data_set_brings(project: Project) -> None:
@@ -168,7 +178,9 @@ def test_faulty_clip_is_left_out(project: Project, content: bytes | None, proble
         victim.write_bytes(content)
     done = project.extract(max_left_out=0.25)
     assert done.returncode == 0
-    assert done.stderr.startswith(f"warning: theft/1.mp4: {problem}")
+    warning, summary = done.stderr.splitlines()
+    assert warning.startswith(f"warning: theft/1.mp4: {problem}")
+    assert summary.startswith(f"warning: extract: 1 of 4 clips are left out (1: {problem}")
     report = storage.read_json(REPORT)
     assert [problem["place"] for problem in report["left_out"]] == ["theft/1.mp4"]
     assert report["clips"] == len(list(OUT.iterdir())) == 3
@@ -202,6 +214,22 @@ def test_no_detector_or_pose_model(project: Project) -> None:
     done = project.extract()
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "Run the detector stage" in done.stderr
+
+
+def test_yolo_pose_needs_nothing_but_its_own_weights(project: Project) -> None:
+    clips = project.shop(n=2)
+    Path(".cache/models").unlink()
+    (DETECTOR / "weights.pt").unlink()
+    done = project.extract(backend="yolo-pose")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "yolo11n-pose.pt: the pose model has not been fetched" in done.stderr
+    assert "Run yololstm models fetch --backend yolo-pose" in done.stderr
+    drawn.untaught_pose(Path()).rename("yolo11n-pose.pt")
+    assert project.extract(backend="yolo-pose").returncode == 0
+    for clip in clips:
+        backend = storage.read_landmarks(OUT / f"{clip.clip_id}.parquet").source.backend
+        assert "yolo11n-pose.pt" in backend
+        assert "mediapipe" not in backend
 
 
 def test_detector_that_is_damaged_stops_the_stage(project: Project) -> None:

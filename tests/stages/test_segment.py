@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,18 @@ def test_landmarks_may_be_csv(tmp_path: Path) -> None:
         path.unlink()
     run_well("segment", tmp_path)
     assert len(storage.read_windows(tmp_path / "data/windows/train.npz")) == 32
+
+
+def test_poor_landmarks_of_train_are_counted(tmp_path: Path) -> None:
+    project(tmp_path, {"train": 2, "test": 1}, segment={"min_quality": 0.9})
+    path = tmp_path / "data/landmarks/train_theft_0-CA.parquet"
+    seen = storage.read_landmarks(path)
+    storage.write_landmarks(path, replace(seen, confidence=seen.confidence * np.float32(0.5)))
+    run_well("segment", tmp_path)
+    report = storage.read_json(tmp_path / "data/reports/segment.json")
+    assert report["dropped"]["poor_quality"] >= 1
+    assert report["windows"]["train"]["theft"] == 8
+    assert report["windows"]["test"]["theft"] == 8
 
 
 def test_nothing_left_is_an_error_with_reasons(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pose backends: from a person's box to 13 landmarks."""
+"""Pose backends: from persons to their 13 landmarks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from yololstm.errors import ParamsError
 
 
 class PoseBackend(Protocol):
-    """Top-down: one call finds one pose in each box of one image."""
+    """One call finds one pose in each box of one image."""
 
     name: str
     """The library and its version, the model and the start of its checksum."""
@@ -32,11 +32,21 @@ class PoseBackend(Protocol):
     def close(self) -> None: ...
 
 
-def open_backend(name: str, model: Path) -> PoseBackend:
-    """Raises WeightsError where the model cannot be loaded, ParamsError for an unknown name."""
+def open_backend(
+    name: str, model: Path, *, imgsz: int = 640, min_confidence: float = 0.3
+) -> PoseBackend:
+    """imgsz and min_confidence: as YoloPose has them; others see nothing but the boxes.
+
+    Raises WeightsError where the model cannot be loaded, ParamsError for an unknown name.
+    """
     # Imported here: each backend brings a vendor's library with it.
     if name == "mediapipe":
         from yololstm.pose.mediapipe import MediaPipePose
 
         return MediaPipePose(model)
-    raise ParamsError("extract.backend", f"unknown backend {name!r}", "Known is mediapipe")
+    if name == "yolo-pose":
+        from yololstm.pose.yolo import YoloPose
+
+        return YoloPose(model, imgsz, min_confidence)
+    known = "Known are mediapipe and yolo-pose"
+    raise ParamsError("extract.backend", f"unknown backend {name!r}", known)

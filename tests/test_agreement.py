@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.people import FIGURE
+from yololstm.agreement import Agreement, agreement
 from yololstm.landmarks import Category, Landmarks, Source
-from yololstm.pose.quality import Agreement, agreement
 
 FPS = Fraction(30)
 
