@@ -2,7 +2,8 @@
 
 - floor: every frame decoded, and each network called, in a bare loop with nothing of ours around:
   no tracks, no checks, nothing written. The crops that PoseLandmarker sees are cut beforehand.
-- ours: the extract stage's Extraction, from files to files.
+- ours: the extract stage's Extraction; what is timed is from a clip to the bytes of its landmarks'
+  file, not the writing of it into the store and the folder.
 - old: the project before this one. A whole video is read into memory; PoseLandmarker, set to one
   person, looks for them in each full frame.
 - old, following: the same, but PoseLandmarker looks first where the person was last.

@@ -11,6 +11,7 @@ from yololstm import params, scaling
 from yololstm.clips import Clip
 from yololstm.console import exit_on_error, progress, warn
 from yololstm.landmarks import Landmarks
+from yololstm.quality import at_least
 from yololstm.segmentation import segment_all
 from yololstm.storage import landmarks_files, read_clips, read_landmarks, write_json, write_windows
 
@@ -18,13 +19,12 @@ from yololstm.storage import landmarks_files, read_clips, read_landmarks, write_
 @exit_on_error
 def main(index: str, splits: str, landmarks: str, windows: str, report: str) -> None:
     settings = params.load(Path("params.yaml"))
-    cut = settings.segment
+    cut, good = settings.segment, at_least(settings.segment.min_quality)
     seen = _seen(read_clips(Path(index), Path(splits)), Path(landmarks))
-    result = segment_all(seen, cut.spec(), settings.labels, cut.min_share, cut.min_quality)
+    result = segment_all(seen, cut.spec(), settings.labels, cut.min_share, good)
     write_json(Path(report), result.report())
     for warning in result.check():
         warn(warning)
-
     train = result.windows["train"]
     fitted = scaling.fit(cut.scaling, train.x, train.valid)
     write_json(Path(windows, "scaling.json"), fitted.to_dict())

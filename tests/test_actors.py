@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tests.people import FIGURE, around, landmarks
-from yololstm.actors import Life, actors, iou, with_heirs
+from yololstm.actors import Life, actors, with_heirs
+from yololstm.boxes import iou
 from yololstm.clips import Box, Span
 from yololstm.landmarks import Landmarks
 

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -233,11 +234,44 @@ def test_a_run_in_progress_is_not_disturbed(
     workers = Workers(scheduler=elsewhere.address)
     first = spread(process, [1, 2, 3], workers)
     pids = {next(first)[1]}
-    with pytest.raises(WorkerError, match="it is at work for others, who want 1 results"):
+    with pytest.raises(WorkerError, match="it is at work for others"):
         list(spread(process, [1], workers))
     pids |= {pid for _, pid in first}
     assert len(pids) == 1
     assert len(list(spread(process, [1], workers))) == 1
+
+
+def test_of_two_runs_begun_at_once_one_is_refused(
+    elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have found workers, and neither has given them anything, when they look whether the
+    scheduler is free."""
+    monkeypatch.setattr(cluster, "_OTHERS_S", 1)
+    elsewhere.join("127.0.0.1")
+    together = threading.Barrier(2)
+    claim, begin = cluster._claim, cluster._begin_anew
+    refused = threading.Event()
+
+    def at_once(client: Client, scheduler: str) -> None:
+        together.wait(timeout=60)
+        claim(client, scheduler)
+
+    def late(client: Client, scheduler: str) -> None:
+        assert refused.wait(timeout=60)
+        begin(client, scheduler)
+
+    monkeypatch.setattr(cluster, "_claim", at_once)
+    monkeypatch.setattr(cluster, "_begin_anew", late)
+
+    def run(_: int) -> int | str:
+        try:
+            return len(list(spread(process, [1, 2], Workers(scheduler=elsewhere.address))))
+        except WorkerError as error:
+            refused.set()
+            return error.problem.problem
+
+    with ThreadPoolExecutor(2) as runs:
+        assert sorted(runs.map(run, range(2)), key=str) == [2, "it is at work for others"]
 
 
 def test_a_run_that_was_killed_holds_up_no_other(elsewhere: Elsewhere) -> None:
@@ -280,7 +314,8 @@ def test_workers_that_all_leave(
     ]
 
 
-def test_workers_that_leave_for_good(elsewhere: Elsewhere) -> None:
+def test_workers_that_leave_for_good(elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_PATIENCE_S", 1)
     elsewhere.join("127.0.0.1")
     outcomes = spread(nap, [0.1, 0.2], Workers(scheduler=elsewhere.address, timeout_s=2))
     assert next(outcomes) == (0.1, 0.1)

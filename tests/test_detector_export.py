@@ -11,7 +11,7 @@ import pytest
 
 from tests import drawn
 from tests.detecting import train
-from yololstm.actors import iou
+from yololstm.boxes import iou
 from yololstm.detector import Detections, Detector
 from yololstm.detector_export import KINDS, Kind, _Found, average_precision, export
 from yololstm.errors import EmptyError, ParamsError, WeightsError

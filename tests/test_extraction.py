@@ -303,6 +303,19 @@ def test_a_link_in_its_place_is_refused(scene: Scene) -> None:
     assert kept.exists()
 
 
+def test_who_cannot_begin_leaves_the_folder(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: DVC empties it itself."""
+    kept = trees.put(scene.folder / "out" / "kept.parquet", "of an earlier run")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(extraction.seeding, "seed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        scene.outcome()
+    assert kept.exists()
+
+
 def test_a_file_in_its_place_is_refused(scene: Scene) -> None:
     trees.put(scene.folder / "out", "of somebody")
     with pytest.raises(YololstmError, match="it cannot be emptied"):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -17,7 +18,7 @@ from tests.extracting import blind_detector
 from tests.told import BAG, Told, person_boxes, write_video
 from tests.told import filmed as film
 from tests.told import settings as told_settings
-from yololstm import sight, storage
+from yololstm import sight, storage, video
 from yololstm.agreement import Agreement, agreement
 from yololstm.clips import Clip
 from yololstm.errors import ParamsError, VideoError, WeightsError
@@ -147,14 +148,25 @@ def test_only_the_largest_get_landmarks(
     np.testing.assert_array_equal(posed, people.box[:, 0] < 500)
 
 
-def test_tracks_of_one_frame_are_left_out(
-    told: Any, settings: ExtractionSettings, empty_shop: Path
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_tracks_of_one_look_are_left_out(
+    told: Any, settings: ExtractionSettings, empty_shop: Path, every: int
 ) -> None:
     stays, flickers = [10.0, 10, 60, 100], [100.0, 10, 140, 100]
-    told([[stays], [stays, flickers], [stays], [stays], [stays], [stays]])
-    with Extractor(settings) as extractor:
+    told([[stays], [stays, flickers], [stays], [stays], [stays], [stays]][: 6 // every])
+    with Extractor(replace(settings, detect_every=every)) as extractor:
         found = extractor.extract(empty_shop)
     assert found.track.tolist() == [1] * 6
+
+
+@pytest.mark.parametrize("every", [6, 9])
+def test_one_look_at_a_clip_is_not_enough(
+    told: Any, settings: ExtractionSettings, empty_shop: Path, every: int
+) -> None:
+    told(walk(1, 4.0))
+    with Extractor(replace(settings, detect_every=every)) as extractor:
+        found = extractor.extract(empty_shop)
+    assert (len(found), found.source.n_frames) == (0, 6)
 
 
 def test_unsure_boxes_are_left_out(
@@ -217,7 +229,7 @@ def walk(n: int, step: float) -> list[list[list[float]]]:
     return [[[10 + step * i, 10, 50 + step * i, 100]] for i in range(n)]
 
 
-@pytest.mark.parametrize("every", [2, 3, 4, 6, 9])
+@pytest.mark.parametrize("every", [2, 3, 4, 5])
 def test_persons_are_on_their_way_where_the_detector_does_not_look(
     told: Any, settings: ExtractionSettings, empty_shop: Path, every: int
 ) -> None:
@@ -229,7 +241,48 @@ def test_persons_are_on_their_way_where_the_detector_does_not_look(
     assert found.track.tolist() == [1] * 6
     last = every * (len(looks) - 1)
     np.testing.assert_allclose(found.box[:, 0], [10 + 4.0 * min(i, last) for i in range(6)])
-    assert found.score.tolist() == pytest.approx([0.9] * 6)
+    np.testing.assert_array_equal(np.isfinite(found.score), found.frame % every == 0)
+
+
+@pytest.mark.parametrize(
+    ("times", "left"),
+    [
+        ([0.0, 0.1, 0.2, 1.0, 2.5, 3.0], [10, 11, 12, 20, 20, 20]),
+        ([0.0, 0.0, 0.0, 0.0, 2.5, 3.0], [10, 10, 10, 20, 20, 20]),
+    ],
+)
+def test_persons_are_on_their_way_by_the_clock(
+    told: Any,
+    settings: ExtractionSettings,
+    empty_shop: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    times: list[float],
+    left: list[float],
+) -> None:
+    told(walk(2, 10.0))
+    read = video.read
+
+    def unevenly(*args: Any) -> Iterator[video.Frame]:
+        for frame, time_s in zip(read(*args), times, strict=True):
+            yield replace(frame, time_s=time_s)
+
+    monkeypatch.setattr(video, "read", unevenly)
+    with Extractor(replace(settings, detect_every=3)) as extractor:
+        found = extractor.extract(empty_shop)
+    assert found.time_s.tolist() == times
+    np.testing.assert_allclose(found.box[:, 0], left)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_scores_of_looks_alone_are_stored(
+    told: Any, settings: ExtractionSettings, empty_shop: Path, tmp_path: Path, suffix: str
+) -> None:
+    told(walk(3, 4.0))
+    with Extractor(replace(settings, detect_every=2)) as extractor:
+        found = extractor.extract(empty_shop)
+    storage.write_landmarks(tmp_path / f"found.{suffix}", found)
+    again = storage.read_landmarks(tmp_path / f"found.{suffix}")
+    assert np.isnan(again.score).tolist() == [False, True] * 3
 
 
 def test_persons_on_their_way_have_landmarks(
@@ -281,29 +334,58 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
-from tests.told import settings
+from tests.told import Told, settings
+from yololstm import sight
 from yololstm.extractor import Extractor
-with Extractor(replace(settings(Path(sys.argv[1])), imgsz=32)) as extractor:
+sight.Detector = lambda *_: Told([[[100.0, 20, 300, 340]]] * 1000)
+every = int(sys.argv[1])
+with Extractor(replace(settings(Path("told")), detect_every=every)) as extractor:
     for path in sys.argv[2:]:
-        n = extractor.extract(Path(path)).source.n_frames
-        print(n, getrusage(RUSAGE_SELF).ru_maxrss / 1024)
+        found = extractor.extract(Path(path))
+        print(found.source.n_frames, len(found), getrusage(RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
-def test_memory_does_not_grow_with_the_video(blind: ExtractionSettings, tmp_path: Path) -> None:
-    """Ten seconds, then five minutes, whose frames would be 200 MB."""
+@pytest.mark.parametrize("every", [1, 5])
+def test_memory_does_not_grow_with_the_video(tmp_path: Path, every: int) -> None:
+    """Twenty frames, then as many as would be 100 MB."""
     noise = np.random.default_rng(0).integers(0, 255, (360, 640, 3), np.uint8)
-    short = write_video(tmp_path / "short.mp4", [noise] * 10, fps=1)
-    long = write_video(tmp_path / "long.mp4", [noise] * 300, fps=1)
-    assert blind.weights is not None
+    short = write_video(tmp_path / "short.mp4", [noise] * 20)
+    long = write_video(tmp_path / "long.mp4", [noise] * 150)
     done = subprocess.run(
-        [sys.executable, "-c", PEAK, *map(str, (blind.weights, short, long))],
+        [sys.executable, "-c", PEAK, str(every), str(short), str(long)],
         **{"cwd": drawn.ROOT, "capture_output": True, "text": True, "timeout": 300},
     )
     assert done.returncode == 0, done.stderr
     first, second = (line.split() for line in done.stdout.splitlines())
-    assert (first[0], second[0]) == ("10", "300")
-    assert float(second[1]) - float(first[1]) < 10
+    assert (first[:2], second[:2]) == (["20", "20"], ["150", "150"])
+    assert float(second[2]) - float(first[2]) < 10
+
+
+@pytest.mark.parametrize("every", [1, 5, 12])
+def test_frames_that_were_looked_at_are_let_go(
+    told: Any, settings: ExtractionSettings, tmp_path: Path, every: int, monkeypatch: Any
+) -> None:
+    grey = np.full((120, 160, 3), 100, dtype=np.uint8)
+    path = write_video(tmp_path / "grey.mp4", [grey] * 48)
+    told([[[10.0, 10, 60, 100]]] * 48)
+    read, images, alive = video.read, [], []
+
+    def count() -> None:
+        alive.append(sum(image() is not None for image in images))
+
+    def watched(*args: Any) -> Iterator[video.Frame]:
+        for frame in read(*args):
+            images.append(weakref.ref(frame.image))
+            count()
+            yield frame
+
+    monkeypatch.setattr(video, "read", watched)
+    with Extractor(replace(settings, detect_every=every)) as extractor:
+        extractor._batch = 1
+        extractor.extract(path, on_frame=count)
+    assert len(images) == 48
+    assert max(alive) <= every + 6
 
 
 def test_absent_weights(settings: ExtractionSettings) -> None:

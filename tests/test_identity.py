@@ -212,6 +212,15 @@ def test_without_a_torso_nobody_is_judged() -> None:
     assert len(refine(replace(picture, xy=xy), 0, 10)) == 150
 
 
+def test_a_joint_that_is_never_seen_counts_for_nothing() -> None:
+    picture = jittered(150, 0.003, 0.02)
+    xy = picture.xy.copy()
+    xy[:, 2] = np.nan
+    assert len(refine(replace(picture, xy=xy), 0, 10)) == 0
+    xy[60:80, 5, 1] -= 150
+    assert len(refine(replace(picture, xy=xy), 0, 10)) == 150
+
+
 def test_pictures_that_flicker_are_joined_first() -> None:
     picture = jittered(150, 0.003, 0.02)
     track = np.where(picture.time_s < 8, 1, 2).astype(np.int32)

@@ -21,7 +21,7 @@ from tests.imports import (
 )
 
 LAYERS = {
-    0: "errors skeleton landmarks clips events",
+    0: "errors skeleton landmarks clips events boxes",
     1: (
         "tracking scaling actors windows segmentation splits naming leaks copies probes census page"
         " calibration choosing finishing intervals model_card operating scoring timelines"

@@ -216,8 +216,33 @@ def test_what_is_there_is_taken_where_not_all_is(
     (md5,) = (entry["md5"] for entry in listed if entry["path"].startswith("b."))
     (remote / "files/md5" / md5[:2] / md5[2:]).unlink()
     seeding.seed(store, wanted("ab"), OUT)
-    assert store.get(key("a")) is not None
+    assert (store.get(key("a")) is None) == (made_as(clone) == "csv")
     assert store.get(key("b")) is None
+
+
+def made_as(clone: Path) -> str:
+    return next((clone / "made").glob("a.*")).suffix[1:]
+
+
+def test_what_broke_off_is_not_taken_for_whole(
+    clone: Path, store: LandmarkStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a CSV, nothing says where it should end."""
+    get: Callable[[Path, Path], str] = seeding._get
+
+    def broken_off(path: Path, to: Path) -> str:
+        assert get(path, to) == ""
+        (half,) = to.glob("a.*")
+        half.write_bytes(half.read_bytes()[:-1])
+        return "no end of it in 3600 s"
+
+    monkeypatch.setattr(seeding, "_get", broken_off)
+    seeding.seed(store, wanted("ab"), OUT)
+    assert store.get(key("a")) is None
+    assert (store.get(key("b")) is None) == (made_as(clone) == "csv")
+    monkeypatch.setattr(seeding, "_get", get)
+    seeding.seed(store, wanted("ab"), OUT)
+    assert store.get(key("a")) is not None
 
 
 def test_no_repository(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.people import FIGURE, LABELS, acting, around, clip, landmarks
 from yololstm.clips import IGNORED, NORMAL, SPLITS, UNUSED, Box, Span
 from yololstm.errors import EmptyError
+from yololstm.quality import of_track
 from yololstm.segmentation import Segmented, resample, segment, segment_all
 from yololstm.windows import WindowSpec
 
@@ -280,7 +281,7 @@ def test_poor_landmarks_are_not_learnt_from_but_tested_on() -> None:
     poor = landmarks(people)
     clips = [(clip(f"{s}-CA", "theft", s), seen) for s in SPLITS for seen in (good, poor)]
     every = segment_all(clips, SPEC, LABELS, 0.6)
-    some = segment_all(clips, SPEC, LABELS, 0.6, min_quality=0.6)
+    some = segment_all(clips, SPEC, LABELS, 0.6, is_good=lambda track: of_track(track) >= 0.6)
     assert every.dropped == {"too_short": 3}
     assert some.dropped == {"too_short": 3, "poor_quality": 1}
     assert set(every.windows["train"].track) == {1, 2}

@@ -167,6 +167,16 @@ def test_one_euro_follows_the_fast_more_closely() -> None:
     assert gone[0] < gone[1] < gone[2] < 1
 
 
+def test_one_euro_stays_where_no_time_has_passed() -> None:
+    """Two frames with one time, as cameras send them now and then."""
+    live, undisturbed = OneEuro(), OneEuro()
+    for frame in range(10):
+        moved = np.add(PLACE, [5 * frame, 0])
+        was = undisturbed.update(frame / 30, moved, 310)
+        np.testing.assert_array_equal(live.update(frame / 30, moved, 310), was)
+        np.testing.assert_array_equal(live.update(frame / 30, moved + 90, 310), was)
+
+
 def test_none_changes_nothing_and_others_are_refused() -> None:
     seen = person(np.arange(5) / 3, np.tile(PLACE, (5, 1, 1)))
     assert smooth(seen, "none") is seen

@@ -7,7 +7,7 @@ import pytest
 
 from tests import drawn
 from yololstm.errors import AnnotationError, EmptyError
-from yololstm.yolo_data import YoloData
+from yololstm.yolo_data import YoloData, labels_of
 
 
 @pytest.fixture
@@ -74,3 +74,9 @@ def test_folder_that_is_absent(source: Path) -> None:
     source.write_text("train: images/train\nval: elsewhere\nnames: [person]\n")
     with pytest.raises(EmptyError, match="elsewhere"):
         YoloData.read(source)
+
+
+def test_the_last_folder_of_images_has_its_labels_beside_it() -> None:
+    assert labels_of(Path("/images/shop/images/train")) == Path("/images/shop/labels/train")
+    assert labels_of(Path("images/a.JPG")) == Path("labels/a.txt")
+    assert labels_of(Path("shop/a.jpg")) == Path("shop/a.txt")

@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from yololstm.boxes import Boxes, area, intersection, iou
 from yololstm.clips import Span
 from yololstm.landmarks import Category, Landmarks
-
-Boxes = NDArray[np.floating]
 
 #: How far from a span's start its actors are looked for, and how long one may be out of sight.
 REACH_S: Final = 1.0
@@ -69,13 +67,6 @@ def with_heirs(tracks: frozenset[int], lives: Iterable[Life], end_s: float) -> f
     return frozenset(found)
 
 
-def iou(box: Boxes, boxes: Boxes) -> Boxes:
-    """Intersection over union of one box (4,) with each of ``boxes`` (N, 4): (N,)."""
-    shared = _intersection(box, boxes)
-    union = _area(box) + _area(boxes) - shared
-    return shared / np.maximum(union, 1e-9)
-
-
 def apart(last_box: Boxes, first_box: Boxes) -> float | None:
     """Pixels between the centres of two boxes that one person can have left and come back in: they
     overlap, or are no further apart than the person was wide. None for others."""
@@ -92,7 +83,7 @@ def _pointed_at(people: Landmarks, span: Span) -> frozenset[int]:
         overlap = iou(box, there.box)
         if overlap.max() >= _SAME_PERSON_IOU:
             return frozenset({int(there.track[overlap.argmax()])})
-        inside = _intersection(box, there.box) / np.maximum(_area(there.box), 1e-9)
+        inside = intersection(box, there.box) / np.maximum(area(there.box), 1e-9)
         if tracks := frozenset(there.track[inside >= _INSIDE_SHARE].tolist()):
             return tracks
     return frozenset()
@@ -106,15 +97,3 @@ def _heir(lost: Life, others: Iterable[Life]) -> Life | None:
         and (distance := apart(lost.last_box, life.first_box)) is not None
     ]
     return min(near, key=lambda pair: pair[0])[1] if near else None
-
-
-def _intersection(box: Boxes, boxes: Boxes) -> Boxes:
-    low = np.maximum(box[:2], boxes[..., :2])
-    high = np.minimum(box[2:], boxes[..., 2:])
-    area: Boxes = np.clip(high - low, 0, None).prod(axis=-1)
-    return area
-
-
-def _area(boxes: Boxes) -> Boxes:
-    area: Boxes = np.clip(boxes[..., 2:] - boxes[..., :2], 0, None).prod(axis=-1)
-    return area

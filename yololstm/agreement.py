@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from yololstm.actors import iou
+from yololstm.boxes import iou
 from yololstm.landmarks import Category, Landmarks
 from yololstm.skeleton import torso_length
 

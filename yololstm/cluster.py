@@ -46,7 +46,9 @@ _RESTART_S: Final = 10
 _OTHERS_S: Final = 10
 _ABSENT_S: Final = 10
 _LOOK_S: Final = 1
+_PATIENCE_S: Final = 60
 _REPORTS: Final = "reports"
+_CLAIM: Final = "yololstm-run"
 _timeout_s: ContextVar[float] = ContextVar("_timeout_s", default=0.0)
 _on_report: ContextVar[Callable[[int], None]] = ContextVar("_on_report", default=lambda _: None)
 
@@ -86,7 +88,8 @@ def spread(
     exception is a bug and is raised here. An item over which a worker dies or hangs is given to
     another, and its outcome is a WorkerError if that does likewise. Raises WorkerError where the
     scheduler cannot be reached or is at work for others, and where there is no worker at all for
-    the timeout. on_report is told, from any thread, all that the function says through ``report``.
+    the timeout, a minute at least. on_report is told, from any thread, all that the function says
+    through ``report``.
     """
     number = min(workers.number or len(os.sched_getaffinity(0)), len(items))
     if not items:
@@ -179,6 +182,7 @@ def _completed(
             continue
         item = begun.pop(future)
         result = _result(future, workers.timeout_s)
+        future.release()
         if isinstance(result, WorkerError):
             _await_another(client, len(begun))
         if isinstance(result, WorkerError) and not workers.scheduler and id(item) not in again:
@@ -187,8 +191,6 @@ def _completed(
         else:
             yield item, result
         hand_out()
-        # Not before: to others, a scheduler of which nothing is wanted is free.
-        future.release()
 
 
 def _n_workers(client: Client) -> int:
@@ -229,10 +231,10 @@ class _Watch:
 
     @property
     def _patience_s(self) -> float | None:
-        if self.workers.timeout_s is None or self.workers.scheduler:
-            return self.workers.timeout_s
+        if self.workers.timeout_s is None:
+            return None
         # A process in the place of one that died takes time to start, however short the timeout.
-        return max(self.workers.timeout_s, _JOIN_S)
+        return max(self.workers.timeout_s, _PATIENCE_S)
 
     @property
     def _where(self) -> str:
@@ -315,27 +317,30 @@ def _reached(scheduler: str) -> Iterator[Client]:
             problem = f"no worker has joined this scheduler in {_JOIN_S} s"
             remedy = f"Start some: {_joining(scheduler)}"
             raise WorkerError(scheduler, problem, remedy) from error
-        _check_free(client, scheduler)
+        _claim(client, scheduler)
         _begin_anew(client, scheduler)
         yield client
 
 
-def _check_free(client: Client, scheduler: str) -> None:
-    """What others have begun would die with the workers that begin anew."""
+def _claim(client: Client, scheduler: str) -> None:
+    """For as long as the client is connected. What others have begun would die with the workers
+    that begin anew."""
 
-    def wanted(me: str, dask_scheduler: Any) -> int:
-        """By others, on the scheduler, which need not know this module."""
-        others = (them for them in dask_scheduler.clients.values() if them.client_key != me)
-        return sum(len(them.wants_what) for them in others)
+    def claimed(me: str, dask_scheduler: Any) -> bool:
+        """On the scheduler, which need not know this module, and asks one at a time."""
+        others = [them for them in dask_scheduler.clients.values() if them.client_key != me]
+        owner = dask_scheduler.get_metadata([_CLAIM], default=None)
+        if any(them.wants_what or them.client_key == owner for them in others):
+            return False
+        dask_scheduler.set_metadata([_CLAIM], me)
+        return True
 
     # One that was killed is taken for there for moments.
     end = time.monotonic() + _OTHERS_S
-    while n := client.run_on_scheduler(wanted, client.id):
+    while not client.run_on_scheduler(claimed, client.id):
         if time.monotonic() > end:
-            problem = f"it is at work for others, who want {n} results of it"
-            raise WorkerError(
-                scheduler, problem, "Wait until they are done, or start a scheduler of your own"
-            )
+            remedy = "Wait until they are done, or start a scheduler of your own"
+            raise WorkerError(scheduler, "it is at work for others", remedy)
         time.sleep(_LOOK_S)
 
 

@@ -6,6 +6,7 @@ ultralytics runs OpenVINO on the CPU even where there is CUDA: whoever has a GPU
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import io
 import logging
@@ -21,7 +22,7 @@ import yaml
 from numpy.typing import NDArray
 
 from yololstm import detector
-from yololstm.actors import iou
+from yololstm.boxes import iou
 from yololstm.detector import CATEGORIES, OPENVINO_SUFFIX, Detections, Detector
 from yololstm.errors import ParamsError, WeightsError
 from yololstm.landmarks import Category
@@ -124,7 +125,8 @@ class _Found:
 
     def average_precision(self) -> dict[Category, NDArray[np.float64]]:
         """(10,) at _OVERLAPS, of the categories that there are."""
-        results = detector.ultralytics().utils.metrics.ap_per_class(
+        metrics = importlib.import_module(f"{detector.ultralytics().__name__}.utils.metrics")
+        results = metrics.ap_per_class(
             np.concatenate(self._right),
             np.concatenate(self._score),
             np.concatenate(self._category),

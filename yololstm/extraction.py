@@ -47,8 +47,11 @@ _N_REASONS: Final = 3
 
 @dataclass(frozen=True)
 class Recipe:
-    """How landmarks are made. The same recipe makes the same of the same clip; whether on a CPU or
-    on CUDA, whose last bits differ, is no part of it.
+    """How landmarks are made. On the same machine, the same recipe makes the same of the same clip.
+
+    Which processor computes is no part of it, so that machines with CUDA and without share a store.
+    Where there is CUDA the detector computes in half precision, whose boxes differ by more than the
+    last bits: what is taken from a store may not be what this machine would have made.
 
     kind: of the data set. settings: None where nothing is looked for in the video, and the data
     set's own keypoints are taken.
@@ -257,11 +260,11 @@ class Extraction:
         each is done: who starts again after a crash has lost no more than was in work. Of what was
         in the folder nothing stays. Raises YololstmError where it cannot be emptied.
         """
-        _clear(self.out)
         outcomes: list[Outcome] = []
         left_out: list[Problem] = []
         jobs: list[Job] = []
         self._seed(clips)
+        _clear(self.out)
         with progress("extract", total=len(clips), unit="clips") as advance:
             for clip in clips:
                 found = self._taken(clip)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -51,8 +52,8 @@ def opened(settings: ExtractionSettings) -> Extractor:
 class Extractor:
     """Networks, loaded once, for any number of clips one after the other.
 
-    A video is streamed: as many of its frames are held as one batch, or ``detect_every``, needs a
-    few times over, however long it is.
+    A video is streamed: however long it is, no more of its frames are held than one batch needs a
+    few times over, and those that the detector leaves out from one look to the next.
     """
 
     def __init__(self, settings: ExtractionSettings) -> None:
@@ -112,21 +113,34 @@ class Extractor:
     ) -> Iterator[tuple[Frame, Scene, NDArray[np.int32]]]:
         """Each frame, who is there, and their tracks. Where the detector does not look, they are on
         the way from where it saw them before to where it sees them next."""
-        for look, then in _with_next(self._looks(frames, fps)):
-            first, *others = look.frames
-            yield first, look.scene, look.seen.track
-            for i, frame in enumerate(others, 1):
-                there = between(look.seen, then.seen, i / len(look.frames))
+        before: _Look | None = None
+        for left_out, then in self._looks(frames, fps):
+            while left_out:
+                frame = left_out.popleft()
+                assert before is not None  # the first frame is never left out
+                there = between(before.seen, (then or before).seen, _share(before, frame, then))
                 yield frame, scene_at(self._sight.pose, frame.image, there.found), there.track
+            if then is not None:
+                yield then.frame, then.scene, then.seen.track
+                before = then
 
-    def _looks(self, frames: Iterable[Frame], fps: Fraction) -> Iterator[_Look]:
+    def _looks(
+        self, frames: Iterable[Frame], fps: Fraction
+    ) -> Iterator[tuple[deque[Frame], _Look | None]]:
+        """Frames that the detector leaves out, to be taken out one by one, and its look after them;
+        there is none after the last."""
         every = self._settings.detect_every
         following = Following(fps / every)
-        for strides in _batches(_batches(frames, every), max(1, self._batch // every)):
-            scenes = self._sight.look([stride[0].image for stride in strides])
-            for stride, scene in zip(strides, scenes, strict=True):
-                seen, rows = following.update(scene.found)
-                yield _Look(stride, scene[rows], seen)
+        for strides in _batches(_strides(frames, every), max(1, self._batch // every)):
+            images = [frame.image for _, frame in strides if frame is not None]
+            scenes = iter(self._sight.look(images) if images else [])
+            for left_out, frame in strides:
+                if frame is None:
+                    yield left_out, None
+                else:
+                    scene = next(scenes)
+                    seen, rows = following.update(scene.found)
+                    yield left_out, _Look(frame, scene[rows], seen)
 
     def _rows(
         self, frame: Frame, scene: Scene, track: NDArray[np.int32], source: Source
@@ -152,11 +166,33 @@ class Extractor:
 class _Look(NamedTuple):
     """One look of the detector."""
 
-    frames: list[Frame]
-    """That at which it looked, and those after it that it leaves out."""
+    frame: Frame
     scene: Scene
-    """In the first of them, of those who belong to a track."""
+    """Of those who belong to a track."""
     seen: Followed
+
+
+def _share(before: _Look, frame: Frame, then: _Look | None) -> float:
+    """Of the time from one look to the next that has passed; 0 after the last look, and where a
+    file shows both at one time."""
+    start_s = before.frame.time_s
+    if then is None or then.frame.time_s <= start_s:
+        return 0.0
+    return (frame.time_s - start_s) / (then.frame.time_s - start_s)
+
+
+def _strides(frames: Iterable[Frame], every: int) -> Iterator[tuple[deque[Frame], Frame | None]]:
+    """Each every-th frame, the first included, after those that were left out before it; then those
+    after the last. Frames are held by what was given out alone: once taken out there, they go."""
+    left_out: deque[Frame] = deque()
+    for i, frame in enumerate(frames):
+        if i % every:
+            left_out.append(frame)
+        else:
+            yield left_out, frame
+            left_out = deque()
+    if left_out:
+        yield left_out, None
 
 
 def _batches(items: Iterable[_T], n: int) -> Iterator[list[_T]]:
@@ -164,17 +200,6 @@ def _batches(items: Iterable[_T], n: int) -> Iterator[list[_T]]:
     items = iter(items)
     while batch := list(itertools.islice(items, n)):
         yield batch
-
-
-def _with_next(items: Iterable[_T]) -> Iterator[tuple[_T, _T]]:
-    """Each with the one after it, and the last with itself."""
-    before: _T | None = None
-    for item in items:
-        if before is not None:
-            yield before, item
-        before = item
-    if before is not None:
-        yield before, before
 
 
 def _rate(video_fps: Fraction, fps: float | None) -> Fraction:
@@ -190,8 +215,10 @@ def _largest(found: Detections, n: int) -> NDArray[np.intp]:
 
 
 def _without_glimpses(landmarks: Landmarks) -> Landmarks:
-    """Without tracks of one single frame, which are mistakes of the detector or say nothing."""
+    """Without tracks that the detector saw at one single look, which are mistakes of it or say
+    nothing. Where it did not look there is no score."""
     keys = np.stack([landmarks.category.astype(np.int64), landmarks.track], axis=1)
-    _, inverse, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-    kept = counts[inverse.reshape(-1)] > 1
-    return landmarks[kept]
+    tracks, inverse = np.unique(keys, axis=0, return_inverse=True)
+    track = inverse.reshape(-1)
+    looks = np.bincount(track[np.isfinite(landmarks.score)], minlength=len(tracks))
+    return landmarks[looks[track] > 1]

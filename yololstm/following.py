@@ -44,12 +44,13 @@ class Following:
 def between(before: Followed, after: Followed, share: float) -> Followed:
     """Those of ``before`` on their way to where they are in ``after``, at that share of it (0..1).
 
-    Who is not there any more stays where they were.
+    Who is not there any more stays where they were. Their scores are NaN: nobody looked.
     """
     _, here, there = np.intersect1d(_who(before), _who(after), return_indices=True)
     box = before.found.box.copy()
     box[here] += np.float32(share) * (after.found.box[there] - box[here])
-    return replace(before, found=replace(before.found, box=box))
+    unscored = np.full_like(before.found.score, np.nan)
+    return replace(before, found=replace(before.found, box=box, score=unscored))
 
 
 def _who(followed: Followed) -> NDArray[np.int64]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from yololstm.actors import Boxes, Life, apart, lives
+from yololstm.actors import Life, apart
+from yololstm.boxes import Boxes
 from yololstm.landmarks import Category, Landmarks
 from yololstm.skeleton import HIPS, torso_length
 
@@ -18,6 +21,8 @@ _NEAR_END_S: Final = 1.0
 _TALLER: Final = 1.5
 """Times that one and the same person's box may be as high as before, at most."""
 _IMPOSSIBLE: Final = 1e6
+_NOBODY: Final = -2
+"""Less than any track number."""
 
 _STILL_BOX: Final = 0.01
 """Heights of the box. Still pictures of eleven persons, encoded anew with the noise of a sensor and
@@ -64,34 +69,71 @@ def _rejoined(landmarks: Landmarks, rejoin_s: float) -> Landmarks:
     out of the picture by then has gone. Each track has one successor at most; of all ways to give
     them out that join most, the one with the shortest ways.
     """
-    courses = [
-        _course(life, track)
-        for life, (_, track) in zip(lives(landmarks), landmarks.tracks(), strict=True)
-    ]
+    courses = sorted(_courses(landmarks), key=lambda course: course.life.start_s)
     size = np.array([landmarks.source.width, landmarks.source.height])
-    cost = np.full((len(courses), len(courses)), _IMPOSSIBLE)
-    for i, lost in enumerate(courses):
-        for j, found in enumerate(courses):
-            if 0 < found.life.start_s - lost.life.end_s <= rejoin_s:
-                cost[i, j] = _cost(lost, found, size)
-    joined = [
-        (courses[j].life, courses[i].life)
-        for i, j in zip(*linear_sum_assignment(cost), strict=True)
-        if cost[i, j] < _IMPOSSIBLE
-    ]
+    costs = {
+        (i, j): cost
+        for i, j in _candidates(courses, rejoin_s)
+        if (cost := _cost(courses[i], courses[j], size)) < _IMPOSSIBLE
+    }
     number: dict[int, int] = {}
-    for after, before in sorted(joined, key=lambda pair: pair[0].start_s):
-        number[after.track] = number.get(before.track, before.track)
+    for after, before in sorted((j, i) for i, j in _assigned(costs)):
+        lost_track, found_track = courses[before].life.track, courses[after].life.track
+        number[found_track] = number.get(lost_track, lost_track)
     return _renumbered(landmarks, number)
 
 
-def _course(life: Life, track: Landmarks) -> _Course:
-    height = track.box[:, 3] - track.box[:, 1]
-    beginning = track.time_s <= life.start_s + _NEAR_END_S
-    end = track.time_s >= life.end_s - _NEAR_END_S
-    centre = (track.box[end, :2] + track.box[end, 2:]).astype(np.float64) / 2
-    time_s = track.time_s[end] - track.time_s[end].mean()
-    velocity = time_s @ centre / max(float(time_s @ time_s), 1e-9)
+def _candidates(courses: Sequence[_Course], rejoin_s: float) -> Iterator[tuple[int, int]]:
+    """Who ends and who begins within that time, in reach: all that _cost may find possible, and
+    little else. Ordered by their start."""
+    if not courses:
+        return
+    start_s = np.array([course.life.start_s for course in courses])
+    box = np.array([course.life.first_box for course in courses], dtype=np.float64)
+    centre, extent = (box[:, :2] + box[:, 2:]) / 2, box[:, 2:] - box[:, :2]
+    for i, lost in enumerate(courses):
+        end_s, width = lost.life.end_s, lost.life.last_box[2] - lost.life.last_box[0]
+        later = slice(*np.searchsorted(start_s, [end_s, end_s + rejoin_s], side="right"))
+        way = np.abs(lost.velocity * (start_s[later, None] - end_s))
+        touching = (lost.life.last_box[2:] - lost.life.last_box[:2] + extent[later]) / 2
+        away = np.abs(centre[later] - _centre(lost.life.last_box))
+        near = (away <= way + np.maximum(touching, width) + 1).all(axis=1)
+        yield from ((i, int(j)) for j in later.start + np.flatnonzero(near))
+
+
+def _assigned(costs: Mapping[tuple[int, int], float]) -> list[tuple[int, int]]:
+    """As many of the pairs as can be, no number twice on the same side, at the lowest cost."""
+    if not costs:
+        return []
+    pairs = np.array(list(costs))
+    before, row = np.unique(pairs[:, 0], return_inverse=True)
+    after, column = np.unique(pairs[:, 1], return_inverse=True)
+    cost = np.full((len(before), len(after)), _IMPOSSIBLE)
+    cost[row, column] = list(costs.values())
+    return [
+        (int(before[i]), int(after[j]))
+        for i, j in zip(*linear_sum_assignment(cost), strict=True)
+        if cost[i, j] < _IMPOSSIBLE
+    ]
+
+
+def _courses(landmarks: Landmarks) -> Iterator[_Course]:
+    people = landmarks.persons()
+    people = people[np.argsort(people.track, kind="stable")]
+    begins = np.flatnonzero(np.diff(people.track, prepend=_NOBODY))
+    for begin, end in pairwise([*begins.tolist(), len(people)]):
+        yield _course(people[begin:end])
+
+
+def _course(track: Landmarks) -> _Course:
+    time_s, box = track.time_s, track.box
+    life = Life(int(track.track[0]), float(time_s[0]), float(time_s[-1]), box[0], box[-1])
+    height = box[:, 3] - box[:, 1]
+    beginning = time_s <= life.start_s + _NEAR_END_S
+    end = time_s >= life.end_s - _NEAR_END_S
+    centre = (box[end, :2] + box[end, 2:]).astype(np.float64) / 2
+    since = time_s[end] - time_s[end].mean()
+    velocity = since @ centre / max(float(since @ since), 1e-9)
     return _Course(
         life, velocity, float(np.median(height[beginning])), float(np.median(height[end]))
     )
@@ -151,6 +193,8 @@ def _never_moves(track: Landmarks) -> bool:
 
 def _deviation(places: NDArray[np.floating]) -> float:
     """Root mean square distance from the mean place; (N, 2), or (N, 13, 2) of each joint from its
-    own. NaN counts for nothing."""
+    own. NaN counts for nothing; something must be known."""
+    if places.ndim > 2:
+        places = places[:, np.isfinite(places).any(axis=(0, 2))]
     squares = np.square(places - np.nanmean(places, axis=0)).sum(axis=-1)
     return float(np.sqrt(np.nanmean(squares)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Final, Self
 
@@ -93,6 +94,11 @@ def of_track(track: Landmarks) -> float:
     """
     one = _of_one(track)
     return one.quality / one.persons
+
+
+def at_least(quality: float) -> Callable[[Landmarks], bool] | None:
+    """Whether a track has so much; None where all have."""
+    return (lambda track: of_track(track) >= quality) if quality > 0 else None
 
 
 def _of_one(track: Landmarks) -> Tally:

@@ -48,7 +48,8 @@ def seed(
     remark(f"{out}: looking for what was committed of {len(wanted)} clips")
     with tempfile.TemporaryDirectory(prefix="yololstm-seed-") as folder:
         problem = _get(out, Path(folder, "landmarks"))
-        _take(store, recipes, Path(folder, "landmarks"))
+        # Of what broke off, a CSV may be cut short at a line's end; Parquet is told by its end.
+        _take(store, recipes, Path(folder, "landmarks"), "*.parquet" if problem else "*")
     if not problem:
         with storage.atomic(marker) as temporary:
             temporary.write_text(seen)
@@ -99,8 +100,8 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _take(store: LandmarkStore, recipes: set[str], folder: Path) -> None:
-    for path in sorted(folder.glob("*")):
+def _take(store: LandmarkStore, recipes: set[str], folder: Path, pattern: str) -> None:
+    for path in sorted(folder.glob(pattern)):
         try:
             key = storage.read_source(path).key
             if is_key(key) and key.partition("/")[0] in recipes and not store.path(key).exists():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -15,7 +15,6 @@ from yololstm.actors import actors
 from yololstm.clips import IGNORED, NORMAL, SPLITS, Clip, Span
 from yololstm.errors import EmptyError, Problem
 from yololstm.landmarks import Category, Landmarks
-from yololstm.quality import of_track
 from yololstm.skeleton import N_FEATURES, N_JOINTS
 from yololstm.windows import Windows, WindowSpec
 
@@ -71,7 +70,7 @@ def segment(
     labels: Sequence[str] = (),
     min_share: float = 0.0,
     keep_unnamed: bool = False,
-    min_quality: float = 0.0,
+    is_good: Callable[[Landmarks], bool] | None = None,
 ) -> Segmented:
     """Cut every person's track into windows; none reaches over two tracks.
 
@@ -81,6 +80,8 @@ def segment(
     min_share: smallest share of a window's steps that must bear its label.
     keep_unnamed: windows without a clear label are counted as dropped, but stay, with y -1: what
     a clip is named must not depend on knowing where its labels change.
+
+    is_good: whether a track's landmarks are; None takes all.
 
     Reasons for dropping: too_short (a track shorter than a window), poor_quality (a track),
     too_few_landmarks, actor_not_found (during a span whose box holds nobody: anybody could be its
@@ -102,7 +103,7 @@ def segment(
         if not len(steps):
             dropped["too_short"] += 1
             continue
-        if min_quality > 0 and of_track(landmarks[rows]) < min_quality:
+        if is_good is not None and not is_good(landmarks[rows]):
             dropped["poor_quality"] += 1
             continue
         y, reason = np.full(len(steps), -1), np.zeros(len(steps), dtype=np.intp)
@@ -219,13 +220,13 @@ def segment_all(
     spec: WindowSpec,
     labels: Sequence[str],
     min_share: float,
-    min_quality: float = 0.0,
+    is_good: Callable[[Landmarks], bool] | None = None,
 ) -> Segmentation:
     """seen: clips with their landmarks, None where there are none. Clips that are unlabelled or
     unused are counted and left out.
 
-    min_quality: of a track in train. In val and test all stay: a camera sees the poor ones, too,
-    and results without them would flatter.
+    is_good: asked of each track in train. In val and test all stay: a camera sees the poor ones,
+    too, and results without them would flatter.
     """
     parts: dict[str, list[Segmented]] = {split: [] for split in SPLITS}
     left_out: Counter[str] = Counter()
@@ -245,7 +246,7 @@ def segment_all(
                     labels=labels,
                     min_share=min_share,
                     keep_unnamed=clip.split != "train",
-                    min_quality=min_quality if clip.split == "train" else 0.0,
+                    is_good=is_good if clip.split == "train" else None,
                 )
             )
     everything = [part for split in SPLITS for part in parts[split]]

@@ -13,7 +13,7 @@ from yololstm.detector import Detections, Detector
 from yololstm.errors import ParamsError
 from yololstm.pose import PoseBackend, open_backend
 from yololstm.pose.yolo import Posed, YoloPose
-from yololstm.settings import ExtractionSettings
+from yololstm.settings import FIND_PERSONS, ExtractionSettings
 from yololstm.video import Image
 
 Rows = NDArray[np.intp]
@@ -54,9 +54,9 @@ class Sight(Protocol):
 
 def open_sight(settings: ExtractionSettings) -> Sight:
     """Raises WeightsError; ParamsError for settings that do not go together."""
-    if settings.backend == "yolo-pose":
+    if settings.backend in FIND_PERSONS:
         if settings.detect_every > 1:
-            problem = "yolo-pose finds persons and joints at once, and leaves no frame out"
+            problem = f"{settings.backend} finds persons itself, and leaves no frame out"
             raise ParamsError("extract.detect_every", problem, "Set it to 1")
         return OneStage(YoloPose(settings.pose_model, settings.imgsz, settings.min_confidence))
     if settings.weights is None:

@@ -65,15 +65,15 @@ class OneEuro:
     def update(self, time_s: float, xy: NDArray[np.floating], height: float) -> NDArray[np.float32]:
         """The joints of the next frame in which the person is seen.
 
-        time_s: later than the last; xy: (13, 2) pixels, NaN where absent; height: of their box,
-        pixels. Returns (13, 2), NaN where absent.
+        time_s: not before the last; a frame of the same time changes nothing. xy: (13, 2) pixels,
+        NaN where absent; height: of their box, pixels. Returns (13, 2), NaN where absent.
         """
         known = np.isfinite(xy).all(axis=1)
         since = time_s - self._seen_s
         begins = known & (since > MAX_GAP_S)
         self._xy[begins], self._speed[begins] = xy[begins], 0.0
 
-        goes = known & ~begins
+        goes = known & ~begins & (since > 0)
         step = since[goes, None]
         moved = xy[goes] - self._xy[goes]
         self._speed[goes] += _share(_SPEED_CUTOFF_HZ, step) * (moved / step - self._speed[goes])

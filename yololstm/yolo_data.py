@@ -47,7 +47,7 @@ class YoloData:
             content = yaml.safe_load(source.read_text(encoding="utf-8"))
             names = content["names"]
             names = dict(names.items() if isinstance(names, dict) else enumerate(names))
-            root = source.parent / content.get("path", "")
+            root = source.parent / (content.get("path") or "")
             folders = {split: Path(root, content[split]) for split in ("train", "val")}
         except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
             raise AnnotationError(
@@ -117,6 +117,10 @@ class YoloData:
 
 
 def labels_of(images: Path) -> Path:
-    """The label file of an image; the folder of the label files of a folder of images."""
-    path = Path(*("labels" if part == "images" else part for part in images.parts))
+    """The label file of an image; the folder of the label files of a folder of images. Of several
+    parts named images, the last one tells."""
+    parts = list(images.parts)
+    if "images" in parts:
+        parts[-1 - parts[::-1].index("images")] = "labels"
+    path = Path(*parts)
     return path.with_suffix(".txt") if path.suffix.lower() in _IMAGES else path

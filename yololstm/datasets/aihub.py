@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yololstm import cvat, fitting, keypoints, naming
-from yololstm.actors import iou
+from yololstm.boxes import iou
 from yololstm.catalogue import (
     Found,
     Namesakes,

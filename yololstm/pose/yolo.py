@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from yololstm.actors import iou
+from yololstm.boxes import iou
 from yololstm.detector import Detections, Network, detections
 from yololstm.errors import WeightsError
 from yololstm.landmarks import Category
