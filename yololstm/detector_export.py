@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import io
 import logging
+import re
 import shutil
 import tempfile
 import warnings
@@ -49,8 +50,7 @@ def export(weights: Path, folder: Path, kind: Kind, imgsz: int, data: Path) -> P
     data: the data.yaml of a YOLO data set like the images that it will see; the 8 bits of
     openvino-int8 are chosen on its ``train``, and nothing is written into it.
 
-    The same call on the same machine writes the same bytes; but the 8 bits rest on sums whose last
-    digits may come out otherwise where the machine is busy. Raises WeightsError for the weights and
+    The same call on the same machine writes the same bytes. Raises WeightsError for the weights and
     for packages that are absent, ParamsError for weights that are an export, AnnotationError and
     EmptyError for the data.
     """
@@ -75,6 +75,7 @@ def export(weights: Path, folder: Path, kind: Kind, imgsz: int, data: Path) -> P
             yolo = detector.ultralytics().YOLO(str(copy), task="detect")
             made = Path(yolo.export(format="openvino", **options))
         _forget(made / "metadata.yaml")
+        _name(next(made.glob("*.xml")))
         shutil.rmtree(out, ignore_errors=True)
         return Path(shutil.copytree(made, out))
 
@@ -189,3 +190,9 @@ def _silence() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+def _name(network: Path) -> None:
+    """OpenVINO numbers the networks that a process makes, and writes the number down."""
+    text = network.read_text(encoding="utf-8")
+    network.write_text(re.sub(r'<net name="[^"]*"', '<net name="detector"', text, count=1), "utf-8")
