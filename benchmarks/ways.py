@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
-import subprocess
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args
 
@@ -66,6 +66,14 @@ class Looked(NamedTuple):
     whole person."""
 
 
+_AS_IN_A_WORKER: Final = {
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_TRIM_THRESHOLD_": str(2**28),
+    "MALLOC_MMAP_THRESHOLD_": str(2**28),
+}
+"""What the extract stage gives each of its own."""
+
+
 class Done(NamedTuple):
     looked: list[Looked]
     start_s: float
@@ -77,35 +85,36 @@ class Done(NamedTuple):
 def run(task: Task, cores: Sequence[int]) -> Done:
     """In a new process that may use these cores."""
     task.folder.mkdir(parents=True)
-    given, made = task.folder / "task", task.folder / "done"
-    given.write_bytes(pickle.dumps(task))
     begun_s = time.time()
-    done = subprocess.run(
-        [sys.executable, "-c", "from benchmarks.ways import main; main()", str(given), str(made)],
-        # As each worker of the extract stage has it.
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "MALLOC_TRIM_THRESHOLD_": str(2**28),
-            "MALLOC_MMAP_THRESHOLD_": str(2**28),
-        },
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
-        # MediaPipe talks a lot.
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{task.way}: {done.stderr}")
-    looked, peak = pickle.loads(made.read_bytes())  # noqa: S301
+    with (
+        _environment(_AS_IN_A_WORKER),
+        ProcessPoolExecutor(
+            1, get_context("spawn"), initializer=os.sched_setaffinity, initargs=(0, cores)
+        ) as process,
+    ):
+        looked, peak = process.submit(_look, task).result()
     return Done(looked, min(one.begin_s for one in looked) - begun_s, peak)
 
 
-def main() -> None:
-    given, made = map(Path, sys.argv[1:])
-    task: Task = pickle.loads(given.read_bytes())  # noqa: S301
+def _look(task: Task) -> tuple[list[Looked], int]:
+    # MediaPipe talks a lot.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
     look = {"floor": floor, "ours": ours}.get(task.way, old)
-    looked = look(task)
-    made.write_bytes(pickle.dumps((looked, _peak_bytes())))
+    return look(task), _peak_bytes()
+
+
+@contextmanager
+def _environment(given: Mapping[str, str]) -> Iterator[None]:
+    """Of processes that are started meanwhile."""
+    before = dict(os.environ)
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def ours(task: Task) -> list[Looked]:
