@@ -8,10 +8,20 @@ POSE_MODEL := .cache/models/pose_landmarker_full.task
 # Stages are started as `python stages/...`: that must be the python of .venv.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint bench bench-recipes bench-ablation clean
+.PHONY: repro pull push test lint bench bench-recipes bench-ablation wheel-check clean
 
 repro: $(INSTALLED) $(POSE_MODEL)
 	dvc repro
+
+# From and to DVC's remote: see docs/sharing.md. S3 is asked five times for anything as it is.
+pull push: export AWS_MAX_ATTEMPTS ?= 1
+
+pull: $(INSTALLED)
+	@dvc pull --run-cache || { echo "error: not everything came. See the end of docs/sharing.md." >&2; exit 1; }
+	dvc repro --dry --allow-missing
+
+push: $(INSTALLED)
+	@dvc push --run-cache || { echo "error: not everything was pushed. See the end of docs/sharing.md." >&2; exit 1; }
 
 test: lint $(POSE_MODEL)
 	pytest -n 2
@@ -33,6 +43,10 @@ bench-recipes: $(INSTALLED)
 bench-ablation: $(INSTALLED)
 	@test -n "$(CSV)" || { echo "usage: make bench-ablation CSV=FILE.csv" >&2; exit 1; }
 	python -m benchmarks.ablation "$(CSV)"
+
+# Installs the wheel from the package index into empty environments: 7 GB, for minutes.
+wheel-check: $(INSTALLED) $(POSE_MODEL)
+	YOLOLSTM_NETWORK=1 pytest tests/test_package.py
 
 clean:
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -25,6 +25,7 @@ from yololstm.console import progress
 from yololstm.errors import YololstmError
 from yololstm.inference import Classifier
 from yololstm.segmentation import segment_all
+from yololstm.trained import TorchNetwork
 from yololstm.windows import Windows
 
 
@@ -86,13 +87,10 @@ class Learn:
             self._trained(train, len(labels), options, replace(fit, seed=member), fitted.centre)
             for member in range(self.members * seed, self.members * (seed + 1))
         ]
-        classifier = Classifier(
-            models.Ensemble(networks),
-            fitted,
-            train.spec,
-            labels,
-            mirrored=self.both_ways and fit.mirrored,
-        )
+        network: nn.Module = models.Ensemble(networks)
+        if self.both_ways and fit.mirrored:
+            network = models.BothWays(network, fitted.centre)
+        classifier = Classifier(TorchNetwork(network), fitted, train.spec, labels)
         probability = classifier.scaled(test.x, test.valid)
         return Measured(test.y, probability, test.clip, len(train))
 

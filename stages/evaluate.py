@@ -12,7 +12,6 @@ from yololstm.checkpoint import load, read_split
 from yololstm.choosing import choose
 from yololstm.console import exit_on_error
 from yololstm.evaluation import Decision, evaluate, over_seeds
-from yololstm.inference import Classifier
 from yololstm.model_card import Origin
 from yololstm.storage import read_clips
 
@@ -28,7 +27,7 @@ def main(sample: str, *paths: str) -> None:
     held_out = [clip for clip in clips if clip.split == "test"]
     decision = Decision.of(kept, settings.evaluate.clip_share)
     casts, unseen = casting.read_casts(held_out, landmarks), casting.unseen(held_out, landmarks)
-    logits = (classifier := Classifier.from_checkpoint(kept)).logits(test.x, test.valid)
+    logits = (classifier := kept.classifier()).logits(test.x, test.valid)
     result = evaluate(test, logits, held_out, casts, decision, rng, unseen)
     result = result.joined("seeds", over_seeds(kept, test, held_out, decision))
     known = [clip for clip in held_out if clip.label in kept.labels]

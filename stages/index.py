@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from yololstm import datasets, indexing, storage
+from yololstm import datasets, indexing, sharing, storage
 from yololstm.console import exit_on_error, progress, warn
 from yololstm.material import Material
 from yololstm.params import load
 
 
 @exit_on_error
-def main(root: str, index: str, report: str, page: str) -> None:
+def main(root: str, index: str, report: str, page: str, private: str) -> None:
     params = load(Path("params.yaml"))
     data, labels = params.data, params.labels
     reader = datasets.reader(data.kind, data.label_map, labels)
@@ -22,7 +22,11 @@ def main(root: str, index: str, report: str, page: str) -> None:
     for problems in (found.unreadable, found.problems, found.unmapped, found.warnings):
         for line in indexing.told(problems):
             warn(line)
-    indexing.write_report(found, labels, material, json=Path(report), html=Path(page))
+    reports = {"json": Path(report), "html": Path(page)}
+    if sharing.is_shareable(Path(root), data.shareable):
+        indexing.write_report(found, labels, material, **reports)
+    else:
+        indexing.write_report_in_two(found, labels, material, **reports, private=Path(private))
     clips = indexing.build(found, labels=labels, max_left_out=data.max_left_out)
     storage.write_index(Path(index), clips)
     print(indexing.summary(found))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from yololstm import checkpoint, params
+from yololstm import checkpoint, params, sharing
 from yololstm.choosing import choose
 from yololstm.clips import Clip
 from yololstm.console import exit_on_error, progress
 from yololstm.errors import EmptyError
-from yololstm.inference import Classifier
 from yololstm.material import Material
 from yololstm.rendering import Annotation, annotate, replay
 from yololstm.storage import landmarks_files, read_clips, read_landmarks
@@ -18,18 +17,18 @@ from yololstm.video import SUFFIXES
 
 
 @exit_on_error
-def main(root: str, index: str, splits: str, landmarks: str, trained: str, out: str) -> None:
-    settings = params.load(Path("params.yaml")).render
-    classifier = Classifier.from_checkpoint(checkpoint.load(Path(trained)))
-    found = landmarks_files(Path(landmarks))
-    clips = read_clips(Path(index), Path(splits))
-    test = [clip for clip in clips if clip.split == "test" and clip.clip_id in found]
-    if not test:
+def main(root: str, *paths: str) -> None:
+    index, splits, landmarks, trained, shared, private = map(Path, paths)
+    classifier = checkpoint.load(trained).classifier()
+    settings, found = params.load(Path("params.yaml")), landmarks_files(landmarks)
+    clips = [clip for clip in read_clips(index, splits) if clip.clip_id in found]
+    if not (test := [clip for clip in clips if clip.split == "test"]):
         raise EmptyError(index, "no test clip has landmarks", "Run the index and extract stages")
     material = Material(Path(root), Path(".cache/material"))
-    for clip in choose(test, settings.clips):
+    out = sharing.folder_for_pictures(material.root, settings.data.shareable, shared, private)
+    for clip in choose(test, settings.render.clips):
         annotation = Annotation.of(read_landmarks(found[clip.clip_id]), classifier, clip.spans)
-        _draw(material, clip, annotation, Path(out, f"{clip.clip_id}.mp4"), settings.crf)
+        _draw(material, clip, annotation, out / f"{clip.clip_id}.mp4", settings.render.crf)
 
 
 def _draw(material: Material, clip: Clip, annotation: Annotation, out: Path, crf: int) -> None:

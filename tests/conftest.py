@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.miniature import miniature as miniature
+
 # A machine with other work to do is slow, not wrong.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")

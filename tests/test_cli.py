@@ -25,14 +25,13 @@ from tests.datasets.trees import (
 )
 from tests.drawn import untaught_pose
 from tests.imports import ROOT
-from yololstm import checkpoint, datasets, models, storage, video
-from yololstm import detector as detector_module
+from yololstm import checkpoint, datasets, fetching, models, storage, video, weights
 from yololstm.cli import app
 from yololstm.clips import NORMAL
 from yololstm.detector import ultralytics
-from yololstm.inference import Checkpoint
 from yololstm.scaling import BodyScaling
-from yololstm.weights import POSE_LANDMARKER
+from yololstm.trained import Checkpoint
+from yololstm.weights import POSE_LANDMARKER, POSE_LANDMARKER_SHA256
 from yololstm.windows import WindowSpec
 
 LABELS = ("theft", "assault", "damage", NORMAL)
@@ -77,7 +76,7 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def untaught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A YOLO-pose that has learnt nothing, as if it were published."""
     folder = tmp_path_factory.mktemp("release")
-    return untaught_pose(folder).rename(folder / "yolo11n-pose.pt")
+    return untaught_pose(folder).rename(folder / "untaught-pose.pt")
 
 
 @pytest.fixture
@@ -161,18 +160,62 @@ def test_what_is_absent_is_named_with_its_remedy(home: Path, trained: Path, dete
 def test_models_are_listed_where_they_are(home: Path, trained: Path, detector: Path) -> None:
     before = invoke("models", "list").stdout.splitlines()
     assert before[0].endswith(f".cache/models/{POSE_LANDMARKER}")
-    assert "not ready  data/detector: " in before[1]
-    assert "not ready  data/checkpoint.safetensors: " in before[2]
+    assert before[1].strip() == f"sha256 {POSE_LANDMARKER_SHA256}"
+    assert "not ready  data/detector/weights.pt: " in before[2]
+    assert "not ready  data/checkpoint.safetensors: " in before[3]
+    assert len(before) == 4
 
     Path("data/detector").mkdir(parents=True)
     shutil.copy(detector, "data/detector/weights.pt")
     shutil.copy(trained, "data/checkpoint.safetensors")
     after = invoke("models", "list").stdout.splitlines()
-    assert after[1].endswith("data/detector/weights.pt")
-    assert "bilstm, 6 steps at 3 a second, theft, assault, damage, normal" in after[2]
+    assert after[2].endswith("data/detector/weights.pt")
+    assert after[3].strip() == f"sha256 {storage.sha256(detector)}"
+    assert "bilstm, 6 steps at 3 a second, theft, assault, damage, normal" in after[4]
 
 
-def test_a_model_that_is_there_is_not_fetched_again(home: Path) -> None:
+def test_models_are_verified_against_what_is_said_of_them(
+    home: Path, trained: Path, detector: Path
+) -> None:
+    def states() -> list[str]:
+        result = invoke("models", "verify")
+        found = [line.split()[1] for line in result.stdout.splitlines()]
+        assert result.exit_code == int(set(found[:3]) != {"ok"} or "WRONG" in found)
+        return found
+
+    assert states() == ["ok", "ABSENT", "ABSENT"]
+    Path("data/detector").mkdir(parents=True)
+    shutil.copy(detector, "data/detector/weights.pt")
+    shutil.copy(trained, "data/checkpoint.safetensors")
+    assert states() == ["ok", "UNKNOWN", "UNKNOWN"]
+    for path in (Path("data/detector/weights.pt"), Path("data/checkpoint.safetensors")):
+        weights.record(path)
+    assert states() == ["ok", "ok", "ok"]
+    with Path("data/checkpoint.safetensors").open("ab") as file:
+        file.write(b"?")
+    assert states() == ["ok", "ok", "WRONG"]
+    weights.record(Path("data/checkpoint.safetensors"))
+    (home / ".cache/models/yolo11n.pt").write_bytes(b"damaged")
+    (home / ".cache/models/other.pt").write_bytes(b"nobody knows")
+    assert states() == ["ok", "ok", "ok", "UNKNOWN", "WRONG"]
+
+
+def test_exports_are_verified_where_there_is_nothing_else(home: Path) -> None:
+    Path("data/export").mkdir(parents=True)
+    for name in ("detector.onnx", "behaviour.onnx"):
+        Path("data/export", name).write_bytes(b"a model")
+    result = invoke("models", "verify")
+    assert result.exit_code == 1
+    assert [line.split()[1] for line in result.stdout.splitlines()] == ["ok", "UNKNOWN", "UNKNOWN"]
+    for path in Path("data/export").glob("*.onnx"):
+        weights.record(path)
+    assert invoke("models", "verify").exit_code == 0
+
+
+def test_a_model_that_is_there_is_not_fetched_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YOLOLSTM_OFFLINE", "1")
     result = invoke("models", "fetch")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.strip() == f".cache/models/{POSE_LANDMARKER}"
@@ -184,27 +227,58 @@ def test_models_of_the_backend_that_is_asked_for(
     """yolo-pose takes neither the detector nor the landmarker, and says what it lacks itself."""
     (home / ".cache" / "models" / POSE_LANDMARKER).unlink()
     shop = write_video(home / "shop.mp4")
-    asked = ("run", shop, "--out", "out", "--checkpoint", trained, "--backend", "yolo-pose")
+    chosen = ("--backend", "yolo-pose", "--pose-weights", untaught.name)
+    asked = ("run", shop, "--out", "out", "--checkpoint", trained, *chosen)
     result = invoke(*asked)
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: .cache/models/yolo11n-pose.pt: ")
-    assert "Run yololstm models fetch --backend yolo-pose." in result.stderr
+    assert result.stderr.startswith(
+        "error: .cache/models/untaught-pose.pt: it has not been fetched"
+    )
+    remedy = "Run yololstm models fetch --backend yolo-pose --pose-weights untaught-pose.pt."
+    assert remedy in result.stderr
 
-    monkeypatch.setattr(detector_module, "_RELEASE", untaught.parent.as_uri())
-    result = invoke("models", "fetch", "--backend", "yolo-pose")
+    monkeypatch.setattr(fetching, "RELEASE", untaught.parent.as_uri())
+    monkeypatch.setenv("YOLOLSTM_OFFLINE", "1")
+    result = invoke("models", "fetch", *chosen)
+    assert result.exit_code == 1
+    assert f"Put the file of {untaught.as_uri()} there by hand." in result.stderr
+    monkeypatch.delenv("YOLOLSTM_OFFLINE")
+    result = invoke("models", "fetch", *chosen)
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.strip() == ".cache/models/yolo11n-pose.pt"
+    assert result.stdout.strip() == ".cache/models/untaught-pose.pt"
     result = invoke(*asked, "--imgsz", 64)
     assert result.exit_code == 0, result.stderr
     backend = storage.read_json(Path("out/shop/events.json"))["frames"]["backend"]
-    assert "yolo11n-pose.pt" in backend
+    assert "untaught-pose.pt" in backend
     assert "mediapipe" not in backend
 
 
-def test_pose_weights_of_another_backend_are_refused(home: Path, trained: Path) -> None:
-    result = invoke("run", "a.mp4", "--out", "out", "--pose-weights", "own.pt")
+def test_detector_that_is_named_is_fetched_by_one_command_and_no_other(
+    home: Path, trained: Path, detector: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = write_video(home / "shop.mp4")
+    monkeypatch.setattr(fetching, "RELEASE", detector.parent.as_uri())
+    asked = ("run", shop, "--out", "out", "--checkpoint", trained, "--detector", detector.name)
+    result = invoke(*asked)
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: --pose-weights: mediapipe does not use them. ")
+    assert "Run yololstm models fetch --detector weights.pt." in result.stderr
+    assert sorted(path.name for path in Path(".cache/models").iterdir()) == [POSE_LANDMARKER]
+
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    named = text.replace("  weights: ''", f"  weights: {detector.name}", 1)
+    (home / "params.yaml").write_text(named, encoding="utf-8")
+    result = invoke("models", "fetch")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[1] == ".cache/models/weights.pt"
+    result = invoke(*asked, "--imgsz", 320)
+    assert result.exit_code == 0, result.stderr
+
+
+def test_pose_weights_of_another_backend_are_refused(home: Path, trained: Path) -> None:
+    for command in (("run", "a.mp4", "--out", "out"), ("models", "fetch")):
+        result = invoke(*command, "--pose-weights", "own.pt")
+        assert result.exit_code == 1
+        assert result.stderr.startswith("error: --pose-weights: mediapipe does not use them. ")
     assert invoke("run", "a.mp4", "--out", "out", "--backend", "openpose").exit_code == 2
 
 

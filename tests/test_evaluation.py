@@ -25,8 +25,8 @@ from yololstm.evaluation import (
     scores,
 )
 from yololstm.events import Rule
-from yololstm.inference import Checkpoint, Classifier
 from yololstm.scaling import BodyScaling
+from yololstm.trained import Checkpoint
 from yololstm.windows import Windows, WindowSpec
 
 SPEC = WindowSpec(fps=3, length=4, hop=2, max_gap_s=1.0, min_valid=0.5)
@@ -257,7 +257,7 @@ def test_each_seed_is_measured_alone() -> None:
     decision = Decision.of(trained, clip_share=0.25)
     told = over_seeds(trained, test, clips, decision)
     for i, member in enumerate(members):
-        alone = Classifier.from_checkpoint(replace(trained, members=(member,)))
+        alone = replace(trained, members=(member,)).classifier()
         logits = alone.logits(test.x, test.valid)
         rng = np.random.default_rng(0)
         expected = evaluation.evaluate(test, logits, clips, {}, decision, rng).metrics

@@ -177,7 +177,7 @@ def test_what_looks_at_video() -> None:
     assert names >= {"Detector", "Tracker", "MediaPipePose", "YoloPose", "_square_crop", "_decoded"}
     assert names.isdisjoint({"train", "build_bundle", "writing", "read_landmarks", "_RECIPE"})
     computing = {"av", "cv2", "mediapipe", "numpy", "supervision", "torch", "trackers"}
-    assert found.libraries == computing | {"scipy", "ultralytics", "yaml"}
+    assert found.libraries == computing | {"flatbuffers", "scipy", "ultralytics", "yaml"}
     assert all(fingerprint.versions(found.libraries).values())
 
 

@@ -14,9 +14,9 @@ from yololstm.calibration import nll, softmax
 from yololstm.clips import NORMAL, Clip, Span
 from yololstm.events import FALLBACK, Rule
 from yololstm.finishing import finish
-from yololstm.inference import Checkpoint, Classifier
 from yololstm.scaling import BodyScaling
 from yololstm.scoring import Casts
+from yololstm.trained import Checkpoint
 from yololstm.windows import Windows
 
 REST = {"leave": 0.6, "min_s": 0.0, "merge_gap_s": 1.0, "cool_down_s": 5.0}
@@ -73,7 +73,7 @@ def test_what_is_fitted_is_kept_and_the_rest_of_the_rule_is_as_asked() -> None:
     windows_, clips = val()
     ready, warnings = finished(windows_, clips)
     assert warnings == ["no event of assault in val: its threshold knows of false alarms only"]
-    logits = Classifier.from_checkpoint(ready).logits(windows_.x, windows_.valid)
+    logits = ready.classifier().logits(windows_.x, windows_.valid)
     assert ready.temperature > 1.2
     assert ready.temperature_fitted
     assert nll(logits, windows_.y, ready.temperature) < nll(logits, windows_.y)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,10 @@ from tests.people import LABELS, acting, landmarks
 from yololstm import models
 from yololstm.augmentation import flipped
 from yololstm.events import Rule
-from yololstm.inference import Checkpoint, Classifier
+from yololstm.inference import Classifier
 from yololstm.scaling import BodyScaling, MinMaxScaling, Scaling
 from yololstm.segmentation import segment
+from yololstm.trained import Checkpoint, TorchNetwork
 from yololstm.windows import WindowSpec
 
 SPEC = WindowSpec(fps=3, length=16, hop=4, max_gap_s=1.0, min_valid=0.5)
@@ -26,7 +28,7 @@ def trained(model: str = "bilstm", scaling: Scaling = SCALINGS[0], n: int = 1) -
 
 
 def classifier(model: str = "bilstm", scaling: Scaling = SCALINGS[0]) -> Classifier:
-    return Classifier.from_checkpoint(trained(model, scaling))
+    return trained(model, scaling).classifier()
 
 
 def windows(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +83,7 @@ def test_nobody_gives_no_predictions() -> None:
 
 def test_temperature_softens_and_keeps_the_order() -> None:
     x, valid = windows(9)
-    warm = Classifier.from_checkpoint(replace(trained(), temperature=4))
+    warm = replace(trained(), temperature=4).classifier()
     sharp, soft = classifier().scaled(x, valid), warm.scaled(x, valid)
     assert (soft.max(axis=1) < sharp.max(axis=1)).all()
     np.testing.assert_array_equal(soft.argmax(axis=1), sharp.argmax(axis=1))
@@ -89,19 +91,16 @@ def test_temperature_softens_and_keeps_the_order() -> None:
 
 def test_rule_comes_with_the_weights() -> None:
     kept = replace(trained(), rule=Rule({"theft": 0.9}))
-    assert Classifier.from_checkpoint(kept).rule.threshold("theft") == 0.9
+    assert kept.classifier().rule.threshold("theft") == 0.9
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_members_are_averaged_as_logits(mirrored: bool) -> None:
     x, valid = windows(9)
     whole = replace(trained(n=3), mirrored=mirrored)
-    alone = [
-        Classifier.from_checkpoint(replace(whole, members=(one,))).logits(x, valid)
-        for one in whole.members
-    ]
+    alone = [replace(whole, members=(one,)).classifier().logits(x, valid) for one in whole.members]
     assert np.abs(alone[0] - alone[1]).max() > 0.01
-    together = Classifier.from_checkpoint(whole).logits(x, valid)
+    together = whole.classifier().logits(x, valid)
     np.testing.assert_allclose(together, np.mean(alone, axis=0), atol=1e-6)
 
 
@@ -111,13 +110,34 @@ def test_mirror_images_are_the_same_to_what_was_taught_them_alone(scaling: Scali
     everyone = torch.ones(len(x), dtype=torch.bool)
     images = flipped(torch.from_numpy(x), torch.from_numpy(valid), everyone, scaling.centre)
     taught, untaught = (
-        Classifier.from_checkpoint(replace(trained(scaling=scaling, n=2), mirrored=each))
-        for each in (True, False)
+        replace(trained(scaling=scaling, n=2), mirrored=each).classifier() for each in (True, False)
     )
     said, of_images = (taught.logits(*pair) for pair in ((x, valid), [t.numpy() for t in images]))
     np.testing.assert_allclose(said, of_images, atol=1e-5)
     said, of_images = (untaught.logits(*pair) for pair in ((x, valid), [t.numpy() for t in images]))
     assert np.abs(said - of_images).max() > 0.01
+
+
+@pytest.mark.parametrize("scaling", SCALINGS, ids=lambda s: s.kind)
+def test_what_is_said_of_a_classifier_makes_it_again(scaling: Scaling) -> None:
+    kept = replace(trained(scaling=scaling), temperature=1.5, rule=Rule({"theft": 0.9}, min_s=2))
+    whole = kept.classifier()
+    said = json.loads(json.dumps(whole.to_dict()))
+    again = Classifier.from_dict(TorchNetwork(kept.network()), said)
+    assert again.to_dict() == whole.to_dict()
+    x, valid = windows(5)
+    np.testing.assert_array_equal(again.scaled(x, valid), whole.scaled(x, valid))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"joints": ["HEAD"]}, {"scaling": {"kind": "odd"}}, {"spec": {}}, {"rule": {"leave": 2}}],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_what_cannot_be_a_classifier_is_refused(wrong: dict[str, object]) -> None:
+    said = classifier().to_dict()
+    with pytest.raises((TypeError, ValueError)):
+        Classifier.from_dict(lambda x, valid: x, said | wrong)
 
 
 def test_dropout_is_off() -> None:
@@ -130,6 +150,6 @@ def test_dropout_is_off() -> None:
 def test_gpu_says_what_the_cpu_says() -> None:
     x, valid = windows(50)
     kept = replace(trained(n=2), mirrored=True)
-    gpu = Classifier.from_checkpoint(kept, "cuda").scaled(x, valid)
-    cpu = Classifier.from_checkpoint(kept).scaled(x, valid)
+    gpu = kept.classifier("cuda").scaled(x, valid)
+    cpu = kept.classifier().scaled(x, valid)
     np.testing.assert_allclose(gpu, cpu, atol=1e-3)

@@ -25,16 +25,16 @@ LAYERS = {
     1: (
         "tracking scaling actors windows segmentation splits naming leaks copies probes census page"
         " calibration choosing finishing intervals model_card operating scoring timelines"
-        " augmentation models training inference evaluation drawing agreement quality smoothing"
-        " identity outcomes robustness variation sample.body sample.acting sample.rendering"
-        " sample.looks sample.shop sample.scenes sample.takes sample.annotation"
+        " augmentation models training inference trained evaluation drawing agreement quality"
+        " smoothing identity outcomes robustness variation sample.body sample.acting"
+        " sample.rendering sample.looks sample.shop sample.scenes sample.takes sample.annotation"
     ),
     2: (
         "console cluster video storage checkpoint params weights detector extraction rendering"
         " running catalogue indexing datasets cvat pose sample material safexml thumbnails finding"
         " remembering unpacking zips fitting keypoints reporting extractor fingerprint settings"
         " seeding landmark_store members casting detector_training detector_export yolo_data"
-        " following sight"
+        " following sight sharing exporting runtime fetching inventory installed remote doctor"
     ),
     3: "cli __main__ live",
 }
@@ -43,6 +43,8 @@ VENDORS = {
     "mediapipe": "pose.mediapipe",
     "ultralytics": "detector",
     "trackers": "tracking",
+    "onnx": "exporting",
+    "onnxruntime": "runtime",
     "av": "video",
     "distributed": "cluster",
     "safetensors": "checkpoint",

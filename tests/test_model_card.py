@@ -12,10 +12,10 @@ from yololstm import evaluation, model_card, models, robustness
 from yololstm.clips import Clip, Span
 from yololstm.evaluation import Decision, Evaluation
 from yololstm.events import Rule
-from yololstm.inference import Checkpoint
 from yololstm.model_card import Origin
 from yololstm.robustness import Row
 from yololstm.scaling import BodyScaling
+from yololstm.trained import Checkpoint
 
 RULE = Rule({"theft": 0.5, "assault": 0.75}, min_s=2.5)
 ROBUSTNESS = [

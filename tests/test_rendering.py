@@ -20,6 +20,7 @@ from yololstm.rendering import Annotation, annotate, replay
 from yololstm.running import summary
 from yololstm.scaling import BodyScaling
 from yololstm.skeleton import N_JOINTS
+from yololstm.trained import TorchNetwork
 from yololstm.video import Frame
 from yololstm.windows import WindowSpec
 
@@ -286,7 +287,7 @@ def test_where_normal_is_no_label_nobody_is_called_so() -> None:
 
 def test_an_annotation_says_what_its_classifier_says() -> None:
     model = models.build("bilstm", len(LABELS)).eval()
-    classifier = Classifier(model, BodyScaling(), SPEC, LABELS, rule=RULE)
+    classifier = Classifier(TorchNetwork(model), BodyScaling(), SPEC, LABELS, rule=RULE)
     seen = landmarks(range(40), fps=Fraction(5), n_frames=40)
     a = Annotation.of(seen, classifier, [])
     expected = classifier.classify(seen)

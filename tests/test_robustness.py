@@ -22,6 +22,7 @@ from yololstm.robustness import ERROR, Case, Row, measure, summary
 from yololstm.scaling import BodyScaling
 from yololstm.segmentation import segment_all
 from yololstm.skeleton import torso_length
+from yololstm.trained import TorchNetwork
 from yololstm.windows import Windows, WindowSpec
 
 SPEC = WindowSpec(fps=3, length=8, hop=4, max_gap_s=1.0, min_valid=0.5)
@@ -135,7 +136,7 @@ def network() -> nn.Module:
 
 
 def classifier(spec: WindowSpec = SPEC) -> Classifier:
-    return Classifier(network(), BodyScaling(), spec, LABELS)
+    return Classifier(TorchNetwork(network()), BodyScaling(), spec, LABELS)
 
 
 def people(fps: Sequence[int]) -> list[tuple[Clip, Landmarks | None]]:

@@ -19,6 +19,7 @@ from yololstm.inference import Classifier
 from yololstm.material import Material
 from yololstm.scaling import BodyScaling
 from yololstm.segmentation import segment_all
+from yololstm.trained import TorchNetwork
 from yololstm.training import Epoch, Settings, Snapshot, train
 from yololstm.windows import Windows, WindowSpec
 
@@ -255,7 +256,7 @@ def test_real_shoppers_are_told_apart(real_data: Path, tmp_path: Path) -> None:
     fit = Settings(**options, seed=0)
     model.load_state_dict(train(model, scaled["train"], scaled["val"], fit, fitted.centre).state)
     test = scaled["test"]
-    watcher = Classifier(model, fitted, test.spec, labels)
+    watcher = Classifier(TorchNetwork(model), fitted, test.spec, labels)
     right = watcher.scaled(test.x, test.valid).argmax(axis=1) == test.y
     assert right.mean() > 0.8
 

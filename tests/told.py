@@ -25,6 +25,7 @@ class Told:
     """A detector that is told beforehand what each frame shows; it goes by their order."""
 
     name = "told"
+    batch = 1
 
     def __init__(self, frames: list[list[list[float]]], score: float = 0.9) -> None:
         self._frames = iter(frames)

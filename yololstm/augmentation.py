@@ -48,14 +48,20 @@ class Augmentation:
 
 
 def flipped(x: Tensor, valid: Tensor, which: Tensor, centre: float) -> tuple[Tensor, Tensor]:
-    """Mirror the windows in ``which`` (B,) from left to right; left joints become right ones."""
+    """Mirror the windows in ``which`` (B,); see mirrored."""
+    images, valid_images = mirrored(x, valid, centre)
+    return (
+        torch.where(which[:, None, None], images, x),
+        torch.where(which[:, None, None], valid_images, valid),
+    )
+
+
+def mirrored(x: Tensor, valid: Tensor, centre: float) -> tuple[Tensor, Tensor]:
+    """Mirror images, from left to right; left joints become right ones."""
     swap = torch.from_numpy(FLIP).to(x.device)
     sign = torch.tensor([-1.0, 1.0], device=x.device)
-    mirrored = ((_points(x) - centre).index_select(2, swap) * sign + centre).flatten(2)
-    return (
-        torch.where(which[:, None, None], mirrored, x),
-        torch.where(which[:, None, None], valid.index_select(2, swap), valid),
-    )
+    image = ((_points(x) - centre).index_select(2, swap) * sign + centre).flatten(2)
+    return image, valid.index_select(2, swap)
 
 
 def turned(x: Tensor, angle: Tensor, centre: float) -> Tensor:

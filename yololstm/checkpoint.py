@@ -18,9 +18,9 @@ from torch import Tensor
 from yololstm import augmentation, models, scaling, training
 from yololstm.errors import CheckpointError
 from yololstm.events import Rule
-from yololstm.inference import Checkpoint, Thresholds
 from yololstm.skeleton import JOINTS
 from yololstm.storage import atomic, read_json, read_windows, sha256
+from yololstm.trained import Checkpoint, Thresholds
 from yololstm.training import Epoch, Snapshot
 from yololstm.windows import Windows, WindowSpec
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from yololstm.errors import WeightsError
 from yololstm.landmarks import Category
-from yololstm.storage import atomic, sha256
+from yololstm.storage import sha256
 
 CATEGORIES: Final[Mapping[str, Category]] = {
     "person": Category.PERSON,
@@ -36,9 +36,6 @@ CATEGORIES: Final[Mapping[str, Category]] = {
     "suitcase": Category.BAG,
 }
 """What each class of a detector is to us, by its name in the weights; others are ignored."""
-
-_RELEASE: Final = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
-"""Where ultralytics publishes weights."""
 
 OPENVINO_SUFFIX: Final = "_openvino_model"
 """Ends the name of a folder that holds an OpenVINO export; ultralytics goes by it."""
@@ -50,6 +47,10 @@ _LOAD_ERRORS: Final = (
 """What ultralytics and torch have been seen to raise for files that are not weights."""
 
 
+_BATCH_ON_CUDA: Final = 16
+
+_USUAL_IMGSZ: Final = 640
+"""Of published weights."""
 _STRIDE: Final = 32
 """Of the networks; sides of their inputs are multiples of it."""
 
@@ -82,15 +83,16 @@ class Network:
     it leaves torch's threads as ultralytics sets them.
     """
 
-    def __init__(self, weights: Path, task: str, imgsz: int, min_confidence: float) -> None:
+    def __init__(self, weights: Path, task: str, imgsz: int | None, min_confidence: float) -> None:
         """task: detect or pose, as ultralytics calls them. imgsz: longer side of the image that the
-        network sees, pixels; an OpenVINO export that was made for one size keeps to that.
+        network sees, pixels; an OpenVINO export that was made for one size keeps to that. None:
+        what .pt weights were trained with; of an export, which does not say, 640.
 
         Raises WeightsError where the weights cannot be loaded or do not know the task.
         """
         check_loadable(weights)
         self._settings: dict[str, Any] = {
-            **{"imgsz": imgsz, "conf": min_confidence, "verbose": False, "save": False},
+            **{"conf": min_confidence, "verbose": False, "save": False},
             # One bag may be found as a backpack and as a handbag.
             "agnostic_nms": True,
             # The library's 0.7 leaves two boxes on one of nine persons of the sample, with and
@@ -102,12 +104,15 @@ class Network:
             if task == "pose" and (actual := _task(self._yolo, weights)) != task:
                 problem = f"a model for the task {actual!r}, which finds no joints"
                 raise WeightsError(weights, problem, "Use pose weights, such as yolo11n-pose.pt")
+            self.imgsz = int(imgsz or self._yolo.overrides.get("imgsz", _USUAL_IMGSZ))
             if weights.is_file() and _has_cuda():
                 self._settings["quantize"] = 16
             # The network is built at the first image, and only then its faults show.
             self([np.zeros((32, 32, 3), dtype=np.uint8)])
             if weights.is_dir():
                 _keep_to_one_thread(self._yolo.predictor.model.backend, weights)
+        self.batch = _BATCH_ON_CUDA if _has_cuda() else 1
+        """Images that it is best asked about at once; a CPU gains nothing by more than one."""
         self.names: Mapping[int, str] = self._yolo.names
         """Of the classes."""
         self.name = f"{_library(weights)} {weights.name} {checksum(weights)[:8]}"
@@ -120,15 +125,17 @@ class Network:
         bgr = [cv2.cvtColor(image, cv2.COLOR_RGB2BGR) for image in images]
         if not bgr:
             return []
-        settings = self._settings | {"imgsz": _fitting(self._settings["imgsz"], bgr)}
+        settings = self._settings | {"imgsz": fitting(self.imgsz, bgr)}
         return list(self._yolo.predict(bgr, **settings))
 
 
-def _fitting(imgsz: int, images: Sequence[NDArray[Any]]) -> list[int]:
+def fitting(imgsz: int, images: Sequence[NDArray[Any]]) -> list[int]:
     """Height and width of the smallest input that holds all images, the longer side of which is
     ``imgsz``. ultralytics finds it by itself, but not for OpenVINO in 8 bits on a CPU with AMX."""
     height, width = np.max([np.array(one.shape[:2]) / max(one.shape[:2]) for one in images], axis=0)
-    return [int(np.ceil(round(imgsz * side) / _STRIDE)) * _STRIDE for side in (height, width)]
+    return [
+        max(int(np.ceil(round(imgsz * side) / _STRIDE)), 1) * _STRIDE for side in (height, width)
+    ]
 
 
 def _keep_to_one_thread(openvino: Any, weights: Path) -> None:
@@ -142,12 +149,13 @@ def _keep_to_one_thread(openvino: Any, weights: Path) -> None:
 class Detector:
     """A YOLO with a class ``person``; see Network."""
 
-    def __init__(self, weights: Path, imgsz: int, min_confidence: float) -> None:
-        """imgsz: longer side of the image that the network sees, pixels.
+    def __init__(self, weights: Path, imgsz: int | None, min_confidence: float) -> None:
+        """imgsz: longer side of the image that the network sees, pixels; None as in Network.
 
         Raises WeightsError where the weights cannot be loaded or know no persons.
         """
         self._network = Network(weights, "detect", imgsz, min_confidence)
+        self.imgsz = self._network.imgsz
         self._known = {
             index: CATEGORIES[name]
             for index, name in self._network.names.items()
@@ -156,7 +164,9 @@ class Detector:
         if Category.PERSON not in self._known.values():
             raise WeightsError(weights, "it has no class person", "Use weights that detect persons")
         self._network.find_only(self._known)
+        self.names = self._network.names
         self.name = self._network.name
+        self.batch = self._network.batch
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """What is in each of the images (H, W, 3) RGB, in one call of the network."""
@@ -184,26 +194,6 @@ def checksum(weights: Path) -> str:
     for file in sorted(path for path in weights.rglob("*") if path.is_file()):
         digest.update(f"{file.relative_to(weights).as_posix()}\0{sha256(file)}\n".encode())
     return digest.hexdigest()
-
-
-def download(name: str, folder: Path) -> Path:
-    """Fetch weights that ultralytics publishes, such as yolo11n.pt, into ``folder``.
-
-    Raises WeightsError where there are none of that name, or no network.
-    """
-    import torch
-
-    path = folder / name
-    try:
-        with atomic(path) as temporary:
-            torch.hub.download_url_to_file(f"{_RELEASE}/{name}", str(temporary))
-    except OSError as error:
-        raise WeightsError(
-            name,
-            f"cannot be fetched from {_RELEASE} ({first_line(error)})",
-            f"Check the name, or put the file into {folder} by hand",
-        ) from error
-    return path
 
 
 @functools.cache
@@ -292,6 +282,13 @@ def _task(yolo: Any, weights: Path) -> str:
         return str(yolo.task)
     metadata = yaml.safe_load((weights / "metadata.yaml").read_text(encoding="utf-8"))
     return str(metadata["task"])
+
+
+def use_one_thread() -> None:
+    """Of this process, for networks that are loaded already: ultralytics sets torch's threads."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _has_cuda() -> bool:

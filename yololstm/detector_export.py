@@ -71,7 +71,7 @@ def export(weights: Path, folder: Path, kind: Kind, imgsz: int, data: Path) -> P
             options |= {"quantize": 8, "data": str(images), "split": "train"}
         # ultralytics writes the export beside it.
         copy = Path(shutil.copyfile(weights, Path(temporary, weights.name)))
-        with detector.loading(weights), _silence(), _seeded():
+        with detector.loading(weights), silence(), _seeded():
             yolo = detector.ultralytics().YOLO(str(copy), task="detect")
             made = Path(yolo.export(format="openvino", **options))
         _forget(made / "metadata.yaml")
@@ -176,7 +176,7 @@ def _seeded() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Of nncf and torch, which tell a user nothing that they could act on."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)

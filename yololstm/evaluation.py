@@ -18,10 +18,10 @@ from yololstm.calibration import BINS, Bin, ece, nll, reliability, softmax
 from yololstm.clips import NORMAL, Clip
 from yololstm.errors import EmptyError
 from yololstm.events import Rule
-from yololstm.inference import Checkpoint, Classifier
 from yololstm.intervals import Bootstrap, Interval, poisson_rate
 from yololstm.operating import Sweep, curve, measure, sweep
 from yololstm.scoring import Casts, Footage
+from yololstm.trained import Checkpoint
 from yololstm.variation import over_runs
 from yololstm.windows import Windows
 
@@ -171,7 +171,7 @@ def over_seeds(
     """
     runs = []
     for member in trained.members:
-        alone = Classifier.from_checkpoint(replace(trained, members=(member,)))
+        alone = replace(trained, members=(member,)).classifier()
         probability = softmax(alone.logits(test.x, test.valid), decision.temperature)
         levels = {
             "window": name_windows(test.take, test.y, probability),

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from yololstm import identity, smoothing, video
@@ -23,14 +22,11 @@ from yololstm.detector import Detections
 from yololstm.following import Followed, Following, between
 from yololstm.landmarks import Category, Landmarks, Source
 from yololstm.settings import ExtractionSettings
-from yololstm.sight import Scene, open_sight, scene_at
+from yololstm.sight import Scene, Sight, open_sight, scene_at
 from yololstm.skeleton import N_JOINTS
 from yololstm.video import Frame
 
 _T = TypeVar("_T")
-
-_BATCH_ON_CUDA: Final = 16
-"""Frames that a network sees at once; a CPU gains nothing by more than one."""
 
 _TOGETHER: Final = 256
 """Frames whose rows are put into one array: an array takes more memory than one frame's numbers."""
@@ -56,15 +52,11 @@ class Extractor:
     few times over, and those that the detector leaves out from one look to the next.
     """
 
-    def __init__(self, settings: ExtractionSettings) -> None:
-        """Raises WeightsError, and ParamsError for settings that do not go together.
-
-        Sets torch to one thread: clips are spread over processes.
-        """
+    def __init__(self, settings: ExtractionSettings, sight: Sight | None = None) -> None:
+        """sight: who looks; else it is opened as the settings say. See open_sight."""
         self._settings = settings
-        self._sight = open_sight(settings)
-        torch.set_num_threads(1)
-        self._batch = _BATCH_ON_CUDA if torch.cuda.is_available() else 1
+        self._sight = sight or open_sight(settings)
+        self._batch = self._sight.batch
         self.name = f"{self._sight.name}; bytetrack {importlib.metadata.version('trackers')}"
 
     def __enter__(self) -> Self:

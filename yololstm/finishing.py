@@ -10,9 +10,9 @@ import numpy as np
 from yololstm.calibration import TEMPERATURES, fit_temperature, softmax
 from yololstm.clips import Clip
 from yololstm.events import FALLBACK, Rule
-from yololstm.inference import Checkpoint, Classifier
 from yololstm.operating import Sweep, at_rate, balance, budget, sweep
 from yololstm.scoring import Casts, Footage
+from yololstm.trained import Checkpoint
 from yololstm.windows import Windows
 
 
@@ -36,7 +36,7 @@ def finish(
         return replace(trained, rule=rule), [
             f"no windows in val: temperature 1, and every threshold {FALLBACK:g}"
         ]
-    logits = Classifier.from_checkpoint(trained).logits(val.x, val.valid)
+    logits = trained.classifier().logits(val.x, val.valid)
     named = val.y >= 0
     ready = replace(
         trained,

@@ -7,11 +7,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
-from yololstm import census, page, storage, thumbnails
+from yololstm import census, page, sharing, storage, thumbnails
 from yololstm.catalogue import Found
 from yololstm.clips import IGNORED, NORMAL, Clip
 from yololstm.errors import DataError, EmptyError, Problem
 from yololstm.material import Material
+from yololstm.page import Picture
 
 _PLACE: Final = "data.root"
 _SHOWN: Final = 3
@@ -43,8 +44,26 @@ def write_report(
 ) -> None:
     """An account of the data set: as JSON, and as HTML with pictures; see as_json and as_html."""
     storage.write_json(json, as_json(found, labels))
-    with storage.atomic(html) as temporary:
-        temporary.write_text(as_html(found, labels, material), encoding="utf-8")
+    _write(html, as_html(found, labels, material))
+
+
+def write_report_in_two(
+    found: Found,
+    labels: Sequence[str],
+    material: Material,
+    *,
+    json: Path,
+    html: Path,
+    private: Path,
+) -> None:
+    """The same, but pictures are in ``private`` alone: ``html`` may be handed on."""
+    write_report(found, labels, material, json=json, html=private)
+    _write(html, as_html(found, labels, material, sharing.elsewhere(private)))
+
+
+def _write(file: Path, content: str) -> None:
+    with storage.atomic(file) as temporary:
+        temporary.write_text(content, encoding="utf-8")
 
 
 def as_json(found: Found, labels: Sequence[str]) -> dict[str, Any]:
@@ -60,13 +79,18 @@ def as_json(found: Found, labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def as_html(found: Found, labels: Sequence[str], material: Material) -> str:
-    """The same to be read, under the name of the root, with pictures of some clips."""
+def as_html(found: Found, labels: Sequence[str], material: Material, instead: str = "") -> str:
+    """The same to be read, under the name of the root, with pictures of some clips.
+
+    instead: what is said in the place of pictures; there are none then.
+    """
+    examples = census.examples(found.clips, labels)
     return page.render(
         material.root.absolute().name,
         census.count(found.clips, labels),
         page.Findings(found.problems, found.unmapped, found.warnings, found.unreadable),
-        thumbnails.pictures(material, census.examples(found.clips, labels)),
+        [*map(Picture, examples)] if instead else thumbnails.pictures(material, examples),
+        instead,
     )
 
 

@@ -16,10 +16,10 @@ from typing import Any, Final, NamedTuple
 from yololstm.clips import NORMAL, SPLITS, Clip
 from yololstm.evaluation import Evaluation
 from yololstm.events import FALLBACK
-from yololstm.inference import Checkpoint
 from yololstm.intervals import RESAMPLES
 from yololstm.operating import RATES, budget
 from yololstm.splits import gaps
+from yololstm.trained import Checkpoint
 
 _CONFUSIONS: Final = 3
 

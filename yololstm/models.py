@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from yololstm.augmentation import flipped
+from yololstm.augmentation import mirrored
 from yololstm.skeleton import BONES, N_FEATURES, N_JOINTS
 
 
@@ -151,13 +151,24 @@ class Ensemble(nn.Module):
         return torch.stack([member(x, valid) for member in self.members]).mean(dim=0)
 
 
+class BothWays(nn.Module):
+    """A model that is asked for windows and for their mirror images; see both_ways."""
+
+    def __init__(self, model: nn.Module, centre: float) -> None:
+        super().__init__()
+        self.model = model
+        self.centre = centre
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        return both_ways(self.model, x, valid, self.centre)
+
+
 def both_ways(model: nn.Module, x: Tensor, valid: Tensor, centre: float) -> Tensor:
     """(B, labels) the mean logits of windows and of their mirror images, which show the same.
     centre: the scaling's."""
-    everyone = torch.ones(len(x), dtype=torch.bool, device=x.device)
     as_seen: Tensor = model(x, valid)
-    mirrored: Tensor = model(*flipped(x, valid, everyone, centre))
-    return (as_seen + mirrored) / 2
+    in_mirror: Tensor = model(*mirrored(x, valid, centre))
+    return (as_seen + in_mirror) / 2
 
 
 def joints_bones_motion(x: Tensor, valid: Tensor) -> Tensor:

@@ -48,10 +48,17 @@ class Findings:
     unreadable: Sequence[Problem] = ()
 
 
-def render(title: str, census: Census, findings: Findings, pictures: Sequence[Picture]) -> str:
-    """title: what the data set is called."""
+def render(
+    title: str,
+    census: Census,
+    findings: Findings,
+    pictures: Sequence[Picture],
+    instead: str = "",
+) -> str:
+    """title: what the data set is called; instead: why no picture is shown, where none is."""
     return _ENVIRONMENT.from_string(_TEMPLATE).render(
         title=title,
+        instead=instead,
         census=census,
         headlines=_headlines(census, findings),
         rows=_view_rows(census.views),
@@ -361,7 +368,8 @@ _TEMPLATE: Final = """\
 
 {% if examples %}
 <h2>Examples</h2>
-<p>The frame at which the span begins, with the box of who does it, where the data set has one.</p>
+<p>{{ instead or "The frame at which the span begins, with the box of who does it, where the data\
+ set has one." }}</p>
 {% for label, pictures in examples.items() %}
 <h3>{{ label }}</h3>
 <div class="examples">

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from yololstm.clips import IGNORED, NORMAL
 from yololstm.errors import ParamsError
+from yololstm.settings import Backend
 from yololstm.windows import WindowSpec
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -29,6 +30,7 @@ class _Section(BaseModel):
 class Data(_Section):
     kind: Literal["aihub", "aihub_outdoor", "folder", "landmarks_csv"]
     root: str
+    shareable: list[str]
     label_map: dict[str, str]
     split: Literal["take", "store", "camera"]
     held_out: str
@@ -64,13 +66,13 @@ class Detector(_Section):
 
 class Extract(_Section):
     source: Literal["video", "annotations"]
-    backend: Literal["mediapipe", "yolo-pose"]
+    backend: Backend
     pose_weights: str
     pose_sha256: str
     fps: PositiveFloat | None
     format: Literal["parquet", "csv"]
     max_persons: Positive
-    imgsz: Annotated[int, Field(ge=32, multiple_of=32)]
+    imgsz: Annotated[int, Field(ge=32, multiple_of=32)] | None
     min_confidence: Share
     detect_every: Annotated[int, Field(ge=1, le=30)]
     rejoin_s: Annotated[float, Field(ge=0)]

@@ -14,9 +14,9 @@ from yololstm.clips import Clip
 from yololstm.drawing import Image
 from yololstm.evaluation import Evaluation
 from yololstm.events import Rule
-from yololstm.inference import Checkpoint
 from yololstm.model_card import Origin
 from yololstm.storage import atomic, write_json, write_rows
+from yololstm.trained import Checkpoint
 
 _PANELS: Final = 48
 """More clips than that on one sheet would be too many to look at."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+Backend = Literal["mediapipe", "yolo-pose"]
+"""Who finds joints: a pose backend."""
 FIND_PERSONS: Final = frozenset({"yolo-pose"})
 """Backends that find persons themselves, and need no detector."""
 
@@ -15,13 +17,13 @@ class ExtractionSettings:
     weights: Path | None
     """Of the detector; None for a backend of FIND_PERSONS."""
     pose_model: Path
-    backend: str
+    backend: Backend
     fps: float | None
     """Frames a second to look at, at most; None: every frame."""
     max_persons: int
     """The largest persons of a frame that get landmarks; the others are only tracked."""
-    imgsz: int
-    """Longer side of the image in which persons are looked for, pixels."""
+    imgsz: int | None
+    """Longer side of the image in which persons are looked for, pixels; None: see Network."""
     min_confidence: float
     detect_every: int = 1
     """The detector looks at every so many-th frame; in between, persons are on the way from where

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from yololstm.detector import Detections, Detector
+from yololstm.detector import Detections, Detector, use_one_thread
 from yololstm.errors import ParamsError
 from yololstm.pose import PoseBackend, open_backend
 from yololstm.pose.yolo import Posed, YoloPose
@@ -38,10 +38,24 @@ def scene_at(pose: PoseBackend, image: Image, found: Detections) -> Scene:
     return Scene(found, lambda rows: pose(image, found.box[rows]))
 
 
+class Finder(Protocol):
+    """Finds persons and bags: detector.Detector, or what does the same without torch."""
+
+    name: str
+    batch: int
+
+    def __call__(self, images: Sequence[Image]) -> list[Detections]: ...
+
+
 class Sight(Protocol):
     @property
     def name(self) -> str:
         """Libraries and models, with their versions, for people to read."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Images that it is best asked about at once."""
         ...
 
     @property
@@ -53,7 +67,16 @@ class Sight(Protocol):
 
 
 def open_sight(settings: ExtractionSettings) -> Sight:
-    """Raises WeightsError; ParamsError for settings that do not go together."""
+    """Sets torch to one thread: clips are spread over processes.
+
+    Raises WeightsError; ParamsError for settings that do not go together.
+    """
+    sight = _opened(settings)
+    use_one_thread()
+    return sight
+
+
+def _opened(settings: ExtractionSettings) -> Sight:
     if settings.backend in FIND_PERSONS:
         if settings.detect_every > 1:
             problem = f"{settings.backend} finds persons itself, and leaves no frame out"
@@ -70,12 +93,16 @@ def open_sight(settings: ExtractionSettings) -> Sight:
 class TopDown:
     """A Sight of two networks: boxes first, then the joints in each."""
 
-    detector: Detector
+    detector: Finder
     pose: PoseBackend
 
     @property
     def name(self) -> str:
         return f"{self.pose.name}; {self.detector.name}"
+
+    @property
+    def batch(self) -> int:
+        return self.detector.batch
 
     def look(self, images: Sequence[Image]) -> list[Scene]:
         found = self.detector(images)
@@ -91,6 +118,10 @@ class OneStage:
     @property
     def name(self) -> str:
         return self.pose.name
+
+    @property
+    def batch(self) -> int:
+        return self.pose.batch
 
     def look(self, images: Sequence[Image]) -> list[Scene]:
         return [_known(posed) for posed in self.pose.detect(images)]

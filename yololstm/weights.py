@@ -1,28 +1,32 @@
-"""Model files: found, fetched once, and checked. Only load weights from somebody you trust."""
+"""Model files: found, and checked. Only load weights from somebody you trust.
+
+Nothing is fetched here, where stages and runs look for their models; see fetching.
+"""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from yololstm.detector import OPENVINO_SUFFIX, checksum, download
+from yololstm.detector import OPENVINO_SUFFIX, checksum
 from yololstm.errors import WeightsError
 from yololstm.settings import FIND_PERSONS
-from yololstm.storage import atomic, sha256
+from yololstm.storage import atomic
 
 POSE_LANDMARKER: Final = "pose_landmarker_full.task"
 POSE_LANDMARKER_SHA256: Final = "ce0cd48f484bc3df1e5be66523d89c8ee22162cdb9e21b6d0926dac3db0444b2"
-_WHEEL: Final = "mediapipe==0.10.21"
-"""The last release whose wheel holds the pose models. Nothing of it is installed or run."""
-_WHEEL_PLATFORM: Final = (
-    *("--python-version", "3.11", "--platform", "manylinux_2_28_x86_64"),
-    *("--only-binary=:all:", "--no-deps"),
-)
-"""Fixed, so that the bytes do not depend on the machine that fetches them."""
+PUBLISHED: Final[Mapping[str, str]] = {
+    "yolo11n.pt": "0ebbc80d4a7680d14987a577cd21342b65ecfd94632bd9a8da63ae6417644ee1",
+    "yolo11s.pt": "85a76fe86dd8afe384648546b56a7a78580c7cb7b404fc595f97969322d502d5",
+    "yolo11m.pt": "d5ffc1a674953a08e11a8d21e022781b1b23a19b730afc309290bd9fb5305b95",
+    "yolo11n-pose.pt": "869e83fcdffdc7371fa4e34cd8e51c838cc729571d1635e5141e3075e9319dc0",
+    "yolo26n.pt": "9b09cc8bf347f0fc8a5f7657480587f25db09b34bf33b0652110fb03a8ad4fef",
+    "yolo26s.pt": "646f8bc3fe0a656803d95c294f7852321748cb29d13466a1af8862e2db384a1b",
+    "yolo26m.pt": "401cea9ab23ad19246ff7744859816bc599f350e93c9dd30367b6f0a0745d0b7",
+}
+"""sha256 of weights that ultralytics publishes. Of others it is recorded when they are fetched."""
 
 
 def pose_landmarker(cache: Path) -> Path:
@@ -30,41 +34,20 @@ def pose_landmarker(cache: Path) -> Path:
     path = cache / POSE_LANDMARKER
     if not path.is_file():
         raise WeightsError(path, "the pose model has not been fetched", "Run yololstm models fetch")
-    _check(path, POSE_LANDMARKER_SHA256, "Run yololstm models fetch")
-    return path
-
-
-def fetch_pose_landmarker(cache: Path) -> Path:
-    """Make the PoseLandmarker bundle in ``cache``, unless it is there and right.
-
-    Its models come out of a wheel of the package index that pip is set to. Raises WeightsError
-    where pip cannot fetch it.
-    """
-    from yololstm.pose.mediapipe import build_bundle
-
-    path = cache / POSE_LANDMARKER
-    if path.is_file() and sha256(path) == POSE_LANDMARKER_SHA256:
-        return path
-    print(f"fetching {_WHEEL} (35 MB) for the pose models inside it, once", file=sys.stderr)
-    with tempfile.TemporaryDirectory(prefix="yololstm-wheel-") as folder, atomic(path) as temporary:
-        build_bundle(_fetch_wheel(Path(folder)), temporary)
-        _check(temporary, POSE_LANDMARKER_SHA256, f"pip gave another {_WHEEL}: use PyPI's own")
+    check(path, POSE_LANDMARKER_SHA256, "Run yololstm models fetch")
     return path
 
 
 def pose_model(backend: str, weights: str, expected_sha256: str, cache: Path) -> Path:
-    """What a pose backend runs. Nothing is fetched here: this is asked in the middle of a run.
+    """What a pose backend runs.
 
     weights and expected_sha256: of yolo-pose, as in resolve; no part of mediapipe, which has its
     bundle. Raises WeightsError where it is absent, or another one.
     """
     if backend == "mediapipe":
         return pose_landmarker(cache)
-    path = _place(weights, cache)
-    if _is_published(weights) and not path.is_file():
-        remedy = "Run yololstm models fetch --backend yolo-pose"
-        raise WeightsError(path, "the pose model has not been fetched", remedy)
-    return _checked(path, expected_sha256, "extract.pose_weights", "extract.pose_sha256")
+    remedy = f"Run yololstm models fetch --backend {backend} --pose-weights {weights}"
+    return _found(weights, expected_sha256, cache, "extract.pose_weights", remedy)
 
 
 def needed(
@@ -76,27 +59,15 @@ def needed(
     return found, pose_model(backend, pose_weights, pose_sha256, cache).absolute()
 
 
-def fetch_pose_model(backend: str, weights: str, expected_sha256: str, cache: Path) -> Path:
-    """Fetch what pose_model gives, unless it is there and right. Raises WeightsError."""
-    if backend == "mediapipe":
-        return fetch_pose_landmarker(cache)
-    path = _place(weights, cache)
-    if _is_published(weights) and not (path.is_file() and _is(path, expected_sha256)):
-        _download(weights, cache)
-    return pose_model(backend, weights, expected_sha256, cache)
-
-
 def resolve(weights: str, expected_sha256: str, cache: Path) -> Path:
     """A detector's weights: a .pt file or an OpenVINO folder, or the name of published weights.
 
-    A bare name such as yolo11n.pt that is no file here is downloaded once into ``cache``.
-    expected_sha256: of the file, or of the folder as detector.checksum; "" to take any. Raises
-    WeightsError where there are no such weights, or other ones.
+    A bare name such as yolo11n.pt that is no file here stands for what was fetched into ``cache``.
+    expected_sha256: of the file, or of the folder as detector.checksum; "" to take any, but of
+    published weights the published. Raises WeightsError where there are no such weights, or others.
     """
-    path = _place(weights, cache)
-    if _is_published(weights) and not path.exists():
-        _download(weights, cache)
-    return _checked(path, expected_sha256, "detector.weights", "detector.sha256")
+    remedy = f"Run yololstm models fetch --detector {weights}"
+    return _found(weights, expected_sha256, cache, "detector.weights", remedy)
 
 
 def install(weights: Path, folder: Path) -> Path:
@@ -116,46 +87,61 @@ def detector_weights(folder: Path) -> Path:
     raise WeightsError(folder, "no detector weights", "Run the detector stage: dvc repro detector")
 
 
-def _is_published(weights: str) -> bool:
+def is_published(weights: str) -> bool:
     """The name of published weights, and no file here."""
     path = Path(weights)
     return path.name == weights and path.suffix == ".pt" and not path.exists()
 
 
-def _place(weights: str, cache: Path) -> Path:
-    return cache / weights if _is_published(weights) else Path(weights)
+# --- checksums ---
 
 
-def _download(name: str, cache: Path) -> None:
-    print(f"fetching {name} from the releases of ultralytics, once", file=sys.stderr)
-    download(name, cache)
+def known(name: str, path: Path) -> str:
+    """The sha256 that published weights have: published, or recorded beside ``path``; or ""."""
+    return PUBLISHED.get(name) or recorded(path)
 
 
-def _checked(path: Path, expected_sha256: str, key: str, sha256_key: str) -> Path:
-    """key and sha256_key: of params.yaml, which say what is expected."""
+def check(path: Path, expected_sha256: str, remedy: str) -> None:
+    """Raises WeightsError with the remedy where a file or folder is another one."""
+    if (actual := checksum(path)) != expected_sha256.lower():
+        problem = f"its sha256 is {actual}, not {expected_sha256.lower()}"
+        raise WeightsError(path, problem, remedy)
+
+
+def record(path: Path) -> None:
+    """Write a checksum beside a file or folder, as sha256sum does for a file."""
+    with atomic(_beside(path)) as temporary:
+        temporary.write_text(f"{checksum(path)}  {path.name}\n", encoding="utf-8")
+
+
+def recorded(path: Path) -> str:
+    """The checksum that is written beside a file or folder; "" where none is."""
+    beside = _beside(path)
+    if not beside.is_file():
+        return ""
+    digest = (beside.read_text(encoding="utf-8", errors="replace").split() or [""])[0].lower()
+    if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        raise WeightsError(beside, "it does not begin with a sha256", "Write it with sha256sum")
+    return digest
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _found(weights: str, expected_sha256: str, cache: Path, key: str, remedy: str) -> Path:
+    """key: of params.yaml, that names the weights. remedy: where published ones are absent."""
+    sha256_key = f"{key.removesuffix('weights')}sha256"
+    if is_published(weights):
+        path = cache / weights
+        expected = expected_sha256 or known(weights, path)
+        absent, other = ("it has not been fetched", remedy), f"{remedy}, or correct {sha256_key}"
+    else:
+        path, expected = Path(weights), expected_sha256
+        absent = ("no such file", f"Check {key} in params.yaml")
+        other = f"Fetch it again, or correct {sha256_key}"
     if not path.exists():
-        raise WeightsError(path, "no such file", f"Check {key} in params.yaml")
-    if expected_sha256:
-        _check(path, expected_sha256, f"Fetch it again, or correct {sha256_key}")
+        raise WeightsError(path, *absent)
+    if expected:
+        check(path, expected, other)
     return path
-
-
-def _is(path: Path, expected_sha256: str) -> bool:
-    return not expected_sha256 or checksum(path) == expected_sha256.lower()
-
-
-def _fetch_wheel(folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", *_WHEEL_PLATFORM, _WHEEL]
-    done = subprocess.run([*command, "--dest", str(folder)], capture_output=True, text=True)
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode or not wheels:
-        reason = (done.stderr.strip().splitlines() or ["no wheel"])[-1].removeprefix("ERROR: ")
-        raise WeightsError(
-            _WHEEL, f"pip cannot fetch it ({reason})", "Check the network and pip's settings"
-        )
-    return wheels[0]
-
-
-def _check(path: Path, expected: str, remedy: str) -> None:
-    if (actual := checksum(path)) != expected.lower():
-        raise WeightsError(path, f"its sha256 is {actual}, not {expected.lower()}", remedy)

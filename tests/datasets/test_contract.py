@@ -11,13 +11,15 @@ import pytest
 
 from tests.datasets.outdoor_trees import outdoor
 from tests.datasets.trees import LABELS, MAKERS, Tree, material, put, put_zip
-from yololstm import indexing, splits, storage
+from yololstm import datasets, indexing, splits, storage
 from yololstm.clips import NORMAL, UNLABELLED
 from yololstm.errors import DataError
 from yololstm.landmarks import Category
 
+TREES = (*MAKERS.values(), outdoor)
 
-@pytest.fixture(params=[*MAKERS.values(), outdoor], ids=lambda maker: maker.__name__)
+
+@pytest.fixture(params=TREES, ids=lambda maker: maker.__name__)
 def tree(request: pytest.FixtureRequest, tmp_path: Path) -> Tree:
     made: Tree = request.param(tmp_path / "root")
     return made
@@ -153,7 +155,7 @@ def test_landmarks_need_no_reading_before(tree: Tree, tmp_path: Path) -> None:
 def test_landmarks_of_a_clip_that_is_gone(tree: Tree) -> None:
     reader = tree.reader()
     clip = replace(reader.read(tree.material).clips[0], path="gone.mp4")
-    if tree.kind in ("folder", "aihub_outdoor"):
+    if tree.kind not in datasets.WITH_KEYPOINTS:
         assert reader.landmarks(tree.material, clip) is None
     else:
         with pytest.raises(DataError):

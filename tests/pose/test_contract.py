@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,27 +14,33 @@ from yololstm.errors import ParamsError, WeightsError
 from yololstm.pose import PoseBackend, open_backend
 from yololstm.skeleton import JOINTS, torso_length
 
+
+def _yolo(request: pytest.FixtureRequest) -> Path:
+    drawn.needs_openvino()
+    folder: Path = request.getfixturevalue("real_data")
+    return folder / "models" / "yolov8n-pose_int8_openvino_model"
+
+
+#: The model of each backend.
+MODELS: dict[str, Callable[[pytest.FixtureRequest], Path]] = {
+    "mediapipe": lambda _: drawn.pose_model(),
+    "yolo-pose": _yolo,
+}
 #: Of its own pixels, how far a joint may move when the person is moved in the frame: as a share of
 #: the torso. One that sees the whole frame sees it at another size then.
-SHIFTS = {"mediapipe": 1e-4, "yolo-pose": 0.2}
+SHIFTS = {"yolo-pose": 0.2}
 
 
-@pytest.fixture(scope="module", params=SHIFTS)
+@pytest.fixture(scope="module", params=MODELS)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
 def backend(name: str, request: pytest.FixtureRequest) -> Iterator[PoseBackend]:
-    opened = open_backend(name, drawn.pose_model() if name == "mediapipe" else _yolo(request))
+    opened = open_backend(name, MODELS[name](request))
     yield opened
     opened.close()
-
-
-def _yolo(request: pytest.FixtureRequest) -> Path:
-    drawn.needs_openvino()
-    folder: Path = request.getfixturevalue("real_data")
-    return folder / "models" / "yolov8n-pose_int8_openvino_model"
 
 
 def boxes(*rows: tuple[float, float, float, float]) -> NDArray[np.float32]:
@@ -68,7 +74,7 @@ def test_pixels_are_those_of_the_full_frame(backend: PoseBackend, name: str) -> 
     shift = np.array([60, 100], dtype=np.float32)
     here, _ = backend(image, box[:1])
     there, _ = backend(moved, box[:1] + np.tile(shift, 2))
-    moves = SHIFTS[name] * torso_length(here[0])
+    moves = SHIFTS.get(name, 1e-4) * torso_length(here[0])
     np.testing.assert_allclose(there, here + shift, atol=moves)
 
 

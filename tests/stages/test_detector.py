@@ -89,3 +89,15 @@ def test_faults_are_one_line(tmp_path: Path, settings: dict[str, str], told: str
     assert done.stderr.startswith(f"error: {told}")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / REPORT).exists()
+
+
+def test_weights_that_have_not_been_fetched_are_not(tmp_path: Path) -> None:
+    """The stage says how, and reaches for no network."""
+    for settings in ({"weights": "yolo11n.pt"}, {"model": "yolo11n.pt"}):
+        done = run(tmp_path, **settings)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            "error: .cache/models/yolo11n.pt: it has not been fetched."
+            " Run yololstm models fetch --detector yolo11n.pt.\n"
+        )
+        assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]

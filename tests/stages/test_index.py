@@ -25,15 +25,17 @@ from yololstm import datasets, storage
 ROOT = Path(__file__).parents[2]
 INDEX, REPORT = Path("data/index.csv"), Path("data/reports/index.json")
 PAGE = Path("data/reports/index.html")
+PRIVATE = Path("data/private/index.html")
 
 
 def run(project: Path, tree: Tree, **data: Any) -> subprocess.CompletedProcess[str]:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["data"] |= {"kind": tree.kind, "root": tree.root.name, **data}
+    root = tree.root.name
+    params["data"] |= {"kind": tree.kind, "root": root, "shareable": [root], **data}
     (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    command = [sys.executable, str(ROOT / "stages" / "index.py"), tree.root.name]
+    command = [sys.executable, str(ROOT / "stages" / "index.py"), root]
     return subprocess.run(
-        [*command, str(INDEX), str(REPORT), str(PAGE)],
+        [*command, *map(str, (INDEX, REPORT, PAGE, PRIVATE))],
         cwd=project,
         capture_output=True,
         text=True,
@@ -62,6 +64,18 @@ def test_index_of_a_sound_data_set(tmp_path: Path, kind: str) -> None:
     page = (tmp_path / PAGE).read_text(encoding="utf-8")
     assert "no picture" not in page
     assert ("data:image/jpeg;base64," in page) == (kind not in datasets.WITHOUT_VIDEO)
+
+
+def test_pictures_that_may_not_be_handed_on_are_on_a_page_of_their_own(tmp_path: Path) -> None:
+    tree = aihub(tmp_path / "root")
+    run(tmp_path, tree)
+    whole = (tmp_path / PAGE).read_bytes()
+    assert not (tmp_path / PRIVATE).exists()
+    run(tmp_path, tree, shareable=["data/raw/sample"])
+    page = (tmp_path / PAGE).read_text(encoding="utf-8")
+    assert "data:image" not in page
+    assert f"are in {PRIVATE} on the machine that made them" in page
+    assert (tmp_path / PRIVATE).read_bytes() == whole
 
 
 def test_same_data_give_the_same_bytes(tmp_path: Path) -> None:

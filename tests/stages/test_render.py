@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from tests.imports import ROOT
 from yololstm import checkpoint, models, storage, video
 from yololstm.clips import NORMAL, Clip, Span
-from yololstm.inference import Checkpoint
 from yololstm.landmarks import Category, Landmarks, Source
 from yololstm.scaling import BodyScaling
 from yololstm.skeleton import N_JOINTS
+from yololstm.trained import Checkpoint
 from yololstm.windows import WindowSpec
 
 LABELS = ("theft", "assault", "damage", NORMAL)
@@ -26,7 +27,14 @@ N_FRAMES, WIDTH, HEIGHT = 12, 320, 240
 def render(folder: Path) -> None:
     """The stage, in a folder that holds what the stages before it leave."""
     main = runpy.run_path(str(ROOT / "stages" / "render.py"))["main"]
-    main("raw", "index.csv", "splits.csv", "landmarks", "checkpoint.safetensors", "renders")
+    made = ("index.csv", "splits.csv", "landmarks", "checkpoint.safetensors")
+    main("raw", *made, "renders", "private/renders")
+
+
+def share(folder: Path, *roots: str) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["data"]["shareable"] = [*roots]
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
 def seen() -> Landmarks:
@@ -68,7 +76,7 @@ def clip(clip_id: str, label: str, *, path: str, split: str = "test") -> Clip:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    share(tmp_path, "raw")
     clips = [
         clip("t", "theft", path="t.mp4"),
         clip("n", NORMAL, path="rows.csv#row=2-13"),
@@ -106,6 +114,18 @@ def test_the_same_input_gives_the_same_bytes(folder: Path) -> None:
         render(folder)
         contents.append([path.read_bytes() for path in sorted((folder / "renders").iterdir())])
     assert contents[0] == contents[1]
+
+
+def test_pictures_that_may_not_be_handed_on_lie_elsewhere(folder: Path) -> None:
+    render(folder)
+    names = [path.name for path in sorted((folder / "renders").iterdir())]
+    share(folder)
+    (folder / "private" / "renders").mkdir(parents=True)
+    (folder / "private" / "renders" / "of an earlier run.mp4").touch()
+    render(folder)
+    assert [path.name for path in sorted((folder / "private" / "renders").iterdir())] == names
+    (note,) = (folder / "renders").iterdir()
+    assert "are in private/renders on the machine" in note.read_text(encoding="utf-8")
 
 
 def test_without_any_test_clip_it_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Annotated
+import sys
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from yololstm.cli import checking, models, running
+from yololstm.cli import checking, doctor, exporting, models, running
+
+
+class _Commands(TyperGroup):
+    """Tells which extra brings a package that a command needs and that is not installed."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            from yololstm import installed
+
+            if not (remedy := installed.remedy(error.name or "")):
+                raise
+            print(f"error: {error.name}: it is not installed. {remedy}.", file=sys.stderr)
+            sys.exit(1)
+
 
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
 app.command()(running.run)
+app.command()(exporting.export)
+app.command()(doctor.doctor)
 app.add_typer(checking.app, name="data")
 app.add_typer(models.app, name="models")
 

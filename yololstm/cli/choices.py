@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
+
+from yololstm.errors import ParamsError
 
 if TYPE_CHECKING:
     from yololstm.params import Extract
-
-Backend = Literal["mediapipe", "yolo-pose"]
 
 MODELS: Final = Path(".cache/models")
 DETECTOR: Final = "data/detector"
@@ -26,11 +26,17 @@ def detector_weights(choice: str) -> Path:
     return weights.detector_weights(path)
 
 
-def pose_model(extract: Extract, *, fetching: bool = False) -> Path:
+def pose_model(extract: Extract) -> Path:
     from yololstm import weights
 
-    get = weights.fetch_pose_model if fetching else weights.pose_model
-    return get(extract.backend, extract.pose_weights, extract.pose_sha256, MODELS)
+    return weights.pose_model(extract.backend, extract.pose_weights, extract.pose_sha256, MODELS)
+
+
+def check_pose_weights(given: str | None, extract: Extract) -> None:
+    """Raises ParamsError where they are given for a backend that has none."""
+    if given is not None and extract.backend != "yolo-pose":
+        problem = f"{extract.backend} does not use them"
+        raise ParamsError("--pose-weights", problem, "Add --backend yolo-pose")
 
 
 def extract_and_crf(**options: object) -> tuple[Extract, int]:
@@ -53,10 +59,22 @@ def extract_and_crf(**options: object) -> tuple[Extract, int]:
 _EXTRACT: Final[Mapping[str, object]] = {
     **{"source": "video", "backend": "mediapipe", "format": "parquet"},
     **{"pose_weights": "yolo11n-pose.pt", "pose_sha256": ""},
-    **{"fps": None, "max_persons": 6, "imgsz": 640, "min_confidence": 0.4},
+    **{"fps": None, "max_persons": 6, "imgsz": None, "min_confidence": 0.4},
     **{"detect_every": 1, "rejoin_s": 0, "still_s": 0, "smoothing": "none"},
     **{"workers": 1, "timeout_s": 300, "cluster": "", "store_gb": 1},
 }
+
+
+def detector_params() -> tuple[str, str]:
+    """The weights that the params.yaml in the working directory names for the detector, or those
+    that it is trained from, and their sha256 or "". ("", "") where there is no params.yaml."""
+    from yololstm.params import load
+
+    path = Path("params.yaml")
+    if not path.exists():
+        return "", ""
+    params = load(path).detector
+    return (params.weights, params.sha256) if params.weights else (params.model, "")
 
 
 def data_params() -> tuple[str, Mapping[str, str], Sequence[str]]:

@@ -1,24 +1,33 @@
-"""``yololstm models``: what is there, and how to get what is not."""
+"""``yololstm models``: what is there, how to get what is not, and whether it is right."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from yololstm.cli.choices import (
     CHECKPOINT,
     DETECTOR,
-    Backend,
-    detector_weights,
+    MODELS,
+    check_pose_weights,
+    detector_params,
     extract_and_crf,
     pose_model,
 )
+from yololstm.cli.exporting import BEHAVIOUR, DETECTED, EXPORT
 from yololstm.console import exit_on_error
-from yololstm.errors import YololstmError
+from yololstm.errors import CheckpointError, WeightsError
+from yololstm.settings import Backend
 
-app = typer.Typer(no_args_is_help=True, help="Fetch and list the models that are needed.")
+if TYPE_CHECKING:
+    from yololstm.inventory import Model
+    from yololstm.params import Extract
+
+app = typer.Typer(no_args_is_help=True, help="Fetch, list and verify the models that are needed.")
 
 
 @app.command()
@@ -28,36 +37,185 @@ def fetch(
         Backend | None,
         typer.Option(help="who finds joints", show_default="params.yaml, else mediapipe"),
     ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            help="published weights such as yolo11n.pt",
+            show_default="what params.yaml names, if anything",
+        ),
+    ] = None,
+    pose_weights: Annotated[
+        str | None,
+        typer.Option(
+            help="of yolo-pose, such as yolo11n-pose.pt",
+            show_default="params.yaml, else yolo11n-pose.pt",
+        ),
+    ] = None,
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline", envvar="YOLOLSTM_OFFLINE", help="fetch nothing: say what is not there"
+        ),
+    ] = False,
 ) -> None:
-    """Fetch the pose model that extract needs, unless it is there.
+    """Fetch the models that are needed and can be fetched, unless they are there.
 
-    That of mediapipe is 35 MB from the package index; extract.pose_weights of yolo-pose, where
-    they are the name of published weights, come from the releases of ultralytics.
+    Nothing else ever fetches one. The model of mediapipe is 35 MB from the package index; weights
+    that are named as ultralytics publishes them come from its releases. Each is
+    checked against the sha256 that it was published with, or that params.yaml says.
     """
-    typer.echo(pose_model(extract_and_crf(backend=backend)[0], fetching=True))
+    from yololstm import fetching, weights
+
+    extract, _ = extract_and_crf(
+        backend=backend,
+        pose_weights=pose_weights,
+        pose_sha256=None if pose_weights is None else "",
+    )
+    check_pose_weights(pose_weights, extract)
+    if extract.backend == "mediapipe":
+        fetching.pose_landmarker(MODELS, offline=offline)
+    else:
+        fetching.published(extract.pose_weights, extract.pose_sha256, MODELS, offline=offline)
+    typer.echo(pose_model(extract))
+    name, sha256 = detector_params() if detector is None else (detector, "")
+    if Path(name).suffix == ".pt":
+        fetching.published(name, sha256, MODELS, offline=offline)
+        typer.echo(weights.resolve(name, sha256, MODELS))
 
 
 @app.command("list")
+@exit_on_error
 def list_() -> None:
-    """Show which models are there, and how to get those that are not."""
-    typer.echo(f"pose        {_state(lambda: str(pose_model(extract_and_crf()[0])))}")
-    typer.echo(f"detector    {_state(lambda: str(detector_weights(DETECTOR)))}")
-    typer.echo(f"classifier  {_state(_classifier)}")
+    """Show which models are there, with their sha256, and how to get those that are not."""
+    from yololstm.inventory import verify
+
+    for model in wanted():
+        verdict = verify(model)
+        role = f"{model.role:<16}"
+        if verdict.problem:
+            typer.echo(f"{role}not ready  {verdict.problem}")
+        else:
+            typer.echo(f"{role}{model.path}{_described(model.path)}")
+        if verdict.sha256:
+            typer.echo(f"{'':<16}sha256 {verdict.sha256}")
 
 
-def _state(find: Callable[[], str]) -> str:
+@app.command()
+@exit_on_error
+def verify() -> None:
+    """Check each model against the checksum that it should have.
+
+    That is what yololstm itself says of it, or params.yaml, dvc.lock, or a file beside it,
+    NAME.sha256, as sha256sum writes it. The exit status is 1 where a model that is needed is absent
+    or nobody says what its checksum is, and where any is another than it should be.
+    """
+    from yololstm import inventory
+
+    failed = False
+    for model in wanted():
+        verdict = inventory.verify(model)
+        if verdict.problem:
+            state, text = "WRONG" if verdict.sha256 else "ABSENT", str(verdict.problem)
+        elif verdict.said_by:
+            state, text = "ok", f"{model.path}, as {verdict.said_by} says"
+        else:
+            state, text = "UNKNOWN", f"{model.path}: nobody says what its checksum is. {_TRUST}"
+        failed |= state == "WRONG" or (model.needed and state != "ok")
+        typer.echo(f"{model.role:<16}{state:<9}{text}")
+    if failed:
+        raise typer.Exit(1)
+
+
+_TRUST: Final = "If you trust it, sha256sum NAME > NAME.sha256 in its folder."
+
+
+def needed() -> list[Model]:
+    """What run takes, with the params.yaml of the working directory."""
+    from yololstm.inventory import Model
+    from yololstm.settings import FIND_PERSONS
+
+    extract, _ = extract_and_crf()
+    found = [_pose(extract)]
+    if extract.backend not in FIND_PERSONS:
+        remedy = f"dvc repro detector makes it, dvc pull {DETECTOR} gets it"
+        found.append(Model("detector", _weights_in(Path(DETECTOR)), remedy=remedy))
+    remedy = f"dvc repro makes it, dvc pull {CHECKPOINT} gets it"
+    return [*found, Model("classifier", CHECKPOINT, remedy=remedy)]
+
+
+def exported() -> list[Model]:
+    """What run takes in the place of detector and classifier, without torch."""
+    from yololstm.inventory import Model
+
+    paths = (EXPORT / DETECTED, EXPORT / BEHAVIOUR)
+    remedy = "yololstm export makes it"
+    return [Model(path.name, path, remedy=remedy, needed=False) for path in paths]
+
+
+def wanted() -> list[Model]:
+    """What run takes, with torch or, where there are only exports, without; then, what else is
+    there: exports, and what was fetched."""
+    pose, *models = needed()
+    exports = [model for model in exported() if model.path.exists()]
+    if len(exports) == len(exported()) and not any(model.path.exists() for model in models):
+        return [pose, *(replace(model, needed=True) for model in exports), *_fetched(pose.path)]
+    return [pose, *models, *exports, *_fetched(pose.path)]
+
+
+def _fetched(pose: Path) -> list[Model]:
+    """All but the pose model that is in use."""
+    from yololstm import weights
+    from yololstm.inventory import Model
+
+    return [
+        Model("fetched", path, weights.PUBLISHED.get(path.name, ""), _OURS, needed=False)
+        for path in sorted(MODELS.glob("*.pt"))
+        if path != pose
+    ]
+
+
+_OURS: Final = "yololstm itself"
+
+
+def _pose(extract: Extract) -> Model:
+    from yololstm import weights
+    from yololstm.inventory import Model
+
+    remedy = "Run yololstm models fetch"
+    if extract.backend == "mediapipe":
+        path = MODELS / weights.POSE_LANDMARKER
+        return Model("pose", path, weights.POSE_LANDMARKER_SHA256, _OURS, remedy)
+    name = extract.pose_weights
+    if extract.pose_sha256:
+        sha256, said_by = extract.pose_sha256, "params.yaml"
+    else:
+        sha256, said_by = weights.PUBLISHED.get(name, ""), _OURS
+    if weights.is_published(name):
+        return Model("pose", MODELS / name, sha256, said_by, remedy)
+    return Model("pose", Path(name), extract.pose_sha256, said_by, "Check extract.pose_weights")
+
+
+def _weights_in(folder: Path) -> Path:
+    from yololstm import weights
+
     try:
-        return find()
-    except YololstmError as error:
-        return f"not ready  {error}"
+        return weights.detector_weights(folder)
+    except WeightsError:
+        return folder / "weights.pt"
 
 
-def _classifier() -> str:
+def _described(path: Path) -> str:
+    """What a checkpoint says of itself, where there is torch to load it."""
+    if path != CHECKPOINT or importlib.util.find_spec("torch") is None:
+        return ""
     from yololstm import checkpoint as checkpoints
 
-    loaded = checkpoints.load(CHECKPOINT)
+    try:
+        loaded = checkpoints.load(path)
+    except CheckpointError as error:
+        return f"  not ready  {error}"
     spec = loaded.spec
     return (
-        f"{CHECKPOINT}  {loaded.model}, {spec.length} steps at {spec.fps:g} a second,"
+        f"  {loaded.model}, {spec.length} steps at {spec.fps:g} a second,"
         f" {', '.join(loaded.labels)}"
     )

@@ -3,30 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
 from yololstm.cli.choices import (
     CHECKPOINT,
     DETECTOR,
-    Backend,
+    check_pose_weights,
     detector_weights,
     extract_and_crf,
     pose_model,
 )
+from yololstm.cli.exporting import BEHAVIOUR, DETECTED, EXPORT
 from yololstm.console import exit_on_error
 from yololstm.errors import ParamsError, YololstmError
+from yololstm.settings import Backend
+
+if TYPE_CHECKING:
+    from yololstm.extractor import Extractor
+    from yololstm.inference import Classifier
+    from yololstm.params import Extract
+
+Runtime = Literal["torch", "onnx"]
 
 
 @exit_on_error
 def run(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO", show_default=False)],
     out: Annotated[Path, typer.Option(help="gets a folder for each video", show_default=False)],
-    checkpoint: Annotated[Path, typer.Option(help="the trained classifier")] = CHECKPOINT,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="the trained classifier",
+            show_default=f"{CHECKPOINT}; of onnx {EXPORT / BEHAVIOUR}",
+        ),
+    ] = None,
     detector: Annotated[
-        str, typer.Option(help="a .pt file, an OpenVINO folder, the folder of either, yolo11n.pt")
-    ] = DETECTOR,
+        str | None,
+        typer.Option(
+            help="a .pt file, an OpenVINO folder, the folder of either, yolo11n.pt; of onnx a file",
+            show_default=f"{DETECTOR}; of onnx {EXPORT / DETECTED}",
+        ),
+    ] = None,
+    runtime: Annotated[
+        Runtime,
+        typer.Option(help="what runs the models; onnx: those of yololstm export, without torch"),
+    ] = "torch",
     backend: Annotated[
         Backend | None,
         typer.Option(
@@ -54,7 +77,7 @@ def run(
         typer.Option(
             min=32,
             help="longer side of what the detector sees",
-            show_default="params.yaml, else 640",
+            show_default="params.yaml, else its own",
         ),
     ] = None,
     max_persons: Annotated[
@@ -76,12 +99,7 @@ def run(
     params.yaml in the working directory says under extract goes before the defaults below. One
     that cannot be read does not stop the others; the exit status is then 1.
     """
-    from yololstm import checkpoint as checkpoints
-    from yololstm.extractor import Extractor
-    from yololstm.inference import Classifier
     from yololstm.running import Runner, folders, sufficient_fps
-    from yololstm.settings import FIND_PERSONS, ExtractionSettings
-    from yololstm.storage import sha256
 
     extract, crf = extract_and_crf(
         backend=backend,
@@ -92,22 +110,15 @@ def run(
         max_persons=max_persons,
         min_confidence=min_confidence,
     )
-    if pose_weights is not None and extract.backend != "yolo-pose":
-        problem = f"{extract.backend} does not use them"
-        raise ParamsError("--pose-weights", problem, "Add --backend yolo-pose")
-    loaded = checkpoints.load(checkpoint)
-    rate = extract.fps or sufficient_fps(loaded.spec)
-    settings = ExtractionSettings(
-        weights=None if extract.backend in FIND_PERSONS else detector_weights(detector),
-        pose_model=pose_model(extract, fetching=pose_weights is not None),
-        **extract.looking() | {"fps": rate},
-    )
-    with Extractor(settings) as extractor:
+    check_pose_weights(pose_weights, extract)
+    model = _model(runtime, checkpoint)
+    rate = extract.fps or sufficient_fps(model.classifier.spec)
+    with _extractor(runtime, extract, rate, detector) as extractor:
         runner = Runner(
             extractor=extractor,
             fps=rate,
-            classifier=Classifier.from_checkpoint(loaded),
-            checkpoint_sha256=sha256(checkpoint),
+            classifier=model.classifier,
+            checkpoint_sha256=model.checkpoint_sha256,
             crf=crf,
         )
         failed = []
@@ -120,6 +131,54 @@ def run(
     if failed:
         typer.echo(f"{len(failed)} of {len(videos)} videos failed: {', '.join(failed)}", err=True)
         raise typer.Exit(1)
+
+
+class _Model(NamedTuple):
+    classifier: Classifier
+    checkpoint_sha256: str
+    """Of the checkpoint, also where it was exported."""
+
+
+def _model(runtime: Runtime, path: Path | None) -> _Model:
+    if runtime == "onnx":
+        from yololstm.runtime import load_behaviour
+
+        exported = load_behaviour(path or EXPORT / BEHAVIOUR)
+        return _Model(exported.classifier, exported.checkpoint_sha256)
+    from yololstm import checkpoint as checkpoints
+    from yololstm.storage import sha256
+
+    path = path or CHECKPOINT
+    _refuse_exported("--checkpoint", path)
+    return _Model(checkpoints.load(path).classifier(), sha256(path))
+
+
+def _extractor(runtime: Runtime, extract: Extract, fps: float, detector: str | None) -> Extractor:
+    from yololstm.extractor import Extractor
+    from yololstm.pose import open_backend
+    from yololstm.settings import FIND_PERSONS, ExtractionSettings
+    from yololstm.sight import TopDown
+
+    finds_persons = extract.backend in FIND_PERSONS
+    looking = extract.looking() | {"fps": fps}
+    if runtime == "torch":
+        _refuse_exported("--detector", Path(detector or DETECTOR))
+        weights = None if finds_persons else detector_weights(detector or DETECTOR)
+        return Extractor(ExtractionSettings(weights, pose_model(extract), **looking))
+    if finds_persons:
+        problem = f"{extract.backend} runs by torch alone"
+        raise ParamsError("--runtime", problem, "Add --backend mediapipe, or --runtime torch")
+    from yololstm.runtime import OnnxDetector
+
+    settings = ExtractionSettings(None, pose_model(extract), **looking)
+    path = Path(detector) if detector else EXPORT / DETECTED
+    finder = OnnxDetector(path, settings.imgsz, settings.min_confidence)
+    return Extractor(settings, TopDown(finder, open_backend(settings.backend, settings.pose_model)))
+
+
+def _refuse_exported(option: str, path: Path) -> None:
+    if path.suffix == ".onnx":
+        raise ParamsError(option, f"{path} is exported", "Add --runtime onnx")
 
 
 def _told(report: dict[str, Any], folder: Path) -> str:

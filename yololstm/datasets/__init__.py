@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from yololstm.catalogue import Found, OnItem
@@ -15,12 +15,7 @@ from yololstm.errors import ParamsError
 from yololstm.landmarks import Landmarks
 from yololstm.material import Material
 
-__all__ = ["KINDS", "WITHOUT_VIDEO", "WITH_KEYPOINTS", "DatasetReader", "Found", "reader"]
-
-KINDS: Final = ("aihub", "aihub_outdoor", "folder", "landmarks_csv")
-WITHOUT_VIDEO: Final = frozenset({"landmarks_csv"})
-"""Kinds of data set that bring landmarks in place of video."""
-WITH_KEYPOINTS: Final = WITHOUT_VIDEO | {"aihub"}
+__all__ = ["READERS", "WITHOUT_VIDEO", "WITH_KEYPOINTS", "DatasetReader", "Found", "reader"]
 
 
 class DatasetReader(Protocol):
@@ -42,22 +37,29 @@ class DatasetReader(Protocol):
         ...
 
 
+def _folder(events: Mapping[str, str], labels: Sequence[str]) -> FolderReader:
+    own = {label.lower(): label for label in (*labels, *events.values(), NORMAL)}
+    return FolderReader({**own, **events})
+
+
+READERS: Final[Mapping[str, Callable[[Mapping[str, str], Sequence[str]], DatasetReader]]] = {
+    "aihub": lambda events, _: AihubReader(events),
+    "aihub_outdoor": lambda events, _: AihubOutdoorReader(events),
+    "folder": _folder,
+    "landmarks_csv": lambda *_: LandmarksCsvReader(),
+}
+"""By kind, what makes a reader of it; see reader."""
+WITHOUT_VIDEO: Final = frozenset({"landmarks_csv"})
+"""Kinds of data set that bring landmarks in place of video."""
+WITH_KEYPOINTS: Final = WITHOUT_VIDEO | {"aihub"}
+
+
 def reader(kind: str, label_map: Mapping[str, str], labels: Sequence[str] = ()) -> DatasetReader:
-    """kind: one of KINDS.
+    """kind: one of READERS.
 
     label_map: the data set's own word for an event -> its label. labels: further labels that the
     folders of a ``folder`` data set may bear. Raises ParamsError for another kind.
     """
-    events = {event.lower(): label for event, label in label_map.items()}
-    match kind:
-        case "aihub":
-            return AihubReader(events)
-        case "aihub_outdoor":
-            return AihubOutdoorReader(events)
-        case "folder":
-            own = {label.lower(): label for label in (*labels, *label_map.values(), NORMAL)}
-            return FolderReader(own | events)
-        case "landmarks_csv":
-            return LandmarksCsvReader()
-        case _:
-            raise ParamsError("data.kind", f"{kind!r} is unknown", f"Known are {', '.join(KINDS)}")
+    if kind not in READERS:
+        raise ParamsError("data.kind", f"{kind!r} is unknown", f"Known are {', '.join(READERS)}")
+    return READERS[kind]({event.lower(): label for event, label in label_map.items()}, labels)

@@ -43,8 +43,8 @@ class YoloPose:
     Joints that it is unsure of are absent. It sees no bags.
     """
 
-    def __init__(self, weights: Path, imgsz: int, min_confidence: float) -> None:
-        """imgsz: longer side of the image that the network sees, pixels. min_confidence: of a
+    def __init__(self, weights: Path, imgsz: int | None, min_confidence: float) -> None:
+        """imgsz: as in Network. min_confidence: of a
         person.
 
         Raises WeightsError where the weights cannot be loaded, or find no persons' joints.
@@ -58,6 +58,7 @@ class YoloPose:
         self._network.find_only(persons)
         self._categories = dict.fromkeys(persons, Category.PERSON)
         self.name = self._network.name
+        self.batch = self._network.batch
 
     def detect(self, images: Sequence[NDArray[np.uint8]]) -> list[Posed]:
         """Everybody in each of the images (H, W, 3) RGB, in one call of the network."""
