@@ -76,6 +76,13 @@ def test_classifier_is_loaded(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.classifier.logits(x, valid), [[1, 2]])
 
 
+def test_what_fails_in_the_middle_is_an_error_of_ours(tmp_path: Path) -> None:
+    loaded = load_behaviour(classifier(tmp_path / "a.onnx", BEHAVIOUR))
+    x, valid = np.zeros((1, 5, 26), np.float32), np.zeros((1, 5, 13), np.bool_)
+    with pytest.raises(CheckpointError, match="ONNX Runtime cannot run it"):
+        loaded.classifier.logits(x, valid)
+
+
 @pytest.mark.parametrize(
     ("said", "problem"),
     [

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from yololstm import sharing
+from yololstm.errors import YololstmError
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +50,26 @@ def test_in_the_place_of_pictures_there_is_a_note_alone() -> None:
     assert not [*private.iterdir()]
     (note,) = out.iterdir()
     assert note.read_text(encoding="utf-8").endswith("are not handed on.\n")
-    assert "are in private/renders on" in note.read_text(encoding="utf-8")
+    told = note.read_text(encoding="utf-8")
+    assert "pictures of data/user" in told
+    assert "are in private/renders on" in told
+
+
+def test_a_note_goes_when_the_pictures_may_be_shared() -> None:
+    out, private = Path("out"), Path("private")
+    sharing.folder_for_pictures(Path("data/user"), ["data/sample"], out, private)
+    sharing.folder_for_pictures(Path("data/sample"), ["data/sample"], out, private)
+    assert not [*out.iterdir()]
+
+
+def test_what_a_link_leads_to_is_not_emptied(tmp_path: Path) -> None:
+    kept = tmp_path / "disk" / "mine.txt"
+    kept.parent.mkdir()
+    kept.touch()
+    Path("private").symlink_to(kept.parent)
+    with pytest.raises(YololstmError, match="private: no folder"):
+        sharing.folder_for_pictures(Path("data/user"), [], Path("out"), Path("private"))
+    assert kept.exists()
 
 
 def test_pictures_that_may_be_shared_are_where_dvc_keeps_them() -> None:

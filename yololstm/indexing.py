@@ -58,7 +58,7 @@ def write_report_in_two(
 ) -> None:
     """The same, but pictures are in ``private`` alone: ``html`` may be handed on."""
     write_report(found, labels, material, json=json, html=private)
-    _write(html, as_html(found, labels, material, sharing.elsewhere(private)))
+    _write(html, as_html(found, labels, material, sharing.elsewhere(material.root, private)))
 
 
 def _write(file: Path, content: str) -> None:

@@ -5,9 +5,10 @@ A file says in its metadata what it takes to use it, as JSON under one key; expo
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -32,7 +33,7 @@ FORMAT: Final = 1
 What = Literal["behaviour", "detector"]
 """Is in a file: a classifier, or what finds persons and bags."""
 
-_LOAD_ERRORS: Final[tuple[type[Exception], ...]] = (
+_FAILURES: Final[tuple[type[Exception], ...]] = (
     *(ValueError, RuntimeError),
     *(
         error
@@ -43,7 +44,7 @@ _LOAD_ERRORS: Final[tuple[type[Exception], ...]] = (
 """onnxruntime's own have no common base."""
 _MISFITS: Final[tuple[type[Exception], ...]] = (
     *(AttributeError, IndexError, KeyError, TypeError),
-    *_LOAD_ERRORS,
+    *_FAILURES,
 )
 _OVERLAP: Final = 0.5
 """See Network in detector: of two boxes that share more, the surer one stays."""
@@ -66,16 +67,20 @@ def load_behaviour(path: Path) -> Behaviour:
     """Raises CheckpointError where it is damaged, of another format, or no classifier."""
     session, said = opened(path, "behaviour", CheckpointError)
 
-    def network(x: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def run(x: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
         logits: NDArray[np.float32] = session.run(["logits"], {"x": x, "valid": valid})[0]
         return logits
+
+    def network(x: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+        with _running(path, CheckpointError):
+            return run(x, valid)
 
     try:
         classifier = Classifier.from_dict(network, said)
         loaded = Behaviour(classifier, str(said["checkpoint_sha256"]))
         steps, n_labels = classifier.spec.length, len(classifier.labels)
         x = np.zeros((1, steps, N_FEATURES), dtype=np.float32)
-        if network(x, np.zeros((1, steps, N_JOINTS), dtype=np.bool_)).shape != (1, n_labels):
+        if run(x, np.zeros((1, steps, N_JOINTS), dtype=np.bool_)).shape != (1, n_labels):
             raise ValueError("as many values as labels")
     except _MISFITS as error:
         problem = f"the network and what is said of it do not fit ({first_line(error)})"
@@ -93,13 +98,14 @@ class OnnxDetector:
         Raises WeightsError where the file is damaged, of another format, or no detector.
         """
         self._session, said = opened(path, "detector", WeightsError)
+        self._path = path
         self.batch = 1
         self._min_confidence = min_confidence
         try:
             self._imgsz = int(imgsz or said["imgsz"])
             names = {int(index): name for index, name in said["names"].items()}
             self._known = {i: CATEGORIES[name] for i, name in names.items() if name in CATEGORIES}
-            self([np.zeros((32, 32, 3), dtype=np.uint8)])
+            self._seen(np.zeros((32, 32, 3), dtype=np.uint8))
         except _MISFITS as error:
             problem = f"the network and what is said of it do not fit ({first_line(error)})"
             raise WeightsError(path, problem, _EXPORT_AGAIN) from error
@@ -107,8 +113,9 @@ class OnnxDetector:
         self.name = f"onnxruntime {version} {path.name} {sha256(path)[:8]}"
 
     def __call__(self, images: Sequence[Image]) -> list[Detections]:
-        """What is in each of the images (H, W, 3) RGB."""
-        return [self._seen(image) for image in images]
+        """What is in each of the images (H, W, 3) RGB. Raises WeightsError where it cannot say."""
+        with _running(self._path, WeightsError):
+            return [self._seen(image) for image in images]
 
     def _seen(self, image: Image) -> Detections:
         inner = letterboxed(image, self._imgsz)
@@ -184,6 +191,15 @@ def _apart(box: NDArray[np.float32]) -> list[int]:
 _EXPORT_AGAIN: Final = "Run yololstm export again"
 
 
+@contextlib.contextmanager
+def _running(path: Path, error: type[YololstmError]) -> Iterator[None]:
+    try:
+        yield
+    except _FAILURES as reason:
+        problem = f"ONNX Runtime cannot run it ({first_line(reason):.120})"
+        raise error(path, problem, _EXPORT_AGAIN) from reason
+
+
 def opened(path: Path, what: What, error: type[YololstmError]) -> tuple[Any, Mapping[str, Any]]:
     """A session, and what the file says of itself. Raises ``error``."""
     if not path.is_file():
@@ -200,7 +216,7 @@ def opened(path: Path, what: What, error: type[YololstmError]) -> tuple[Any, Map
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         text = session.get_modelmeta().custom_metadata_map.get(KEY)
         said = json.loads(text or "{}")
-    except _LOAD_ERRORS as reason:
+    except _FAILURES as reason:
         problem = f"damaged, or no ONNX model ({first_line(reason):.120})"
         raise error(path, problem, _EXPORT_AGAIN) from reason
     if not isinstance(said, dict) or "what" not in said:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from yololstm.errors import YololstmError
+
 NOTE: Final = "elsewhere.txt"
 
 
@@ -21,22 +23,32 @@ def is_shareable(root: Path, shareable: Sequence[str]) -> bool:
     return root.resolve() in {project / name for name in shareable}
 
 
-def elsewhere(private: Path) -> str:
+def elsewhere(root: Path, private: Path) -> str:
     """What stands in the place of pictures that are in ``private``."""
     return (
-        "The pictures of this data set, which data.shareable does not name, are in"
-        f" {private.as_posix()} on the machine that made them, and are not handed on."
+        f"The pictures of {root.as_posix()}, which data.shareable does not name, are in"
+        f" {private.as_posix()} on the machine that made them, until it makes those of another data"
+        " set, and are not handed on."
     )
 
 
 def folder_for_pictures(root: Path, shareable: Sequence[str], out: Path, private: Path) -> Path:
-    """Where pictures of what lies below ``root`` go: ``out``, which DVC keeps, or ``private``, made
-    empty, which neither DVC nor git does. ``out`` then holds nothing but NOTE, which says so."""
+    """Where pictures of what lies below ``root`` go: ``out``, which DVC keeps, or ``private``, which
+    neither DVC nor git does; ``out`` then holds nothing but NOTE, which says so. Both are emptied.
+
+    Raises YololstmError where ``private`` is no folder that can be made anew."""
+    _make_anew(out)
     if is_shareable(root, shareable):
         return out
-    for folder in (out, private):
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
-    (out / NOTE).write_text(f"{elsewhere(private)}\n", encoding="utf-8")
+    _make_anew(private)
+    (out / NOTE).write_text(f"{elsewhere(root, private)}\n", encoding="utf-8")
     return private
+
+
+def _make_anew(folder: Path) -> None:
+    """What a link leads to is not ours to empty."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise YololstmError(folder, "no folder, but pictures go there", "Move it away")
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from tests import drawn
+from yololstm.errors import WeightsError
 from yololstm.pose.mediapipe import MediaPipePose
 from yololstm.skeleton import JOINTS, torso_length
 
@@ -56,3 +59,27 @@ def test_of_whom_only_head_and_shoulders_show_is_searched(
     np.testing.assert_allclose(head, whole[JOINTS.index("HEAD")], atol=0.1 * torso_length(whole))
     without_search(monkeypatch, pose)
     assert np.isnan(joints(pose, bust)).all()
+
+
+def test_the_region_lies_where_the_box_is(
+    monkeypatch: pytest.MonkeyPatch, pose: MediaPipePose
+) -> None:
+    """Of a box that is a little off, the joints stay where the person is."""
+    without_search(monkeypatch, pose)
+    box = drawn.still()[1][0]
+    off = 0.05 * (box[3] - box[1])
+    here = joints(pose, tuple(box))
+    for shift in ([off, 0, off, 0], [0, -off, 0, -off]):
+        there = joints(pose, tuple(box + np.array(shift)))
+        apart = np.linalg.norm(there - here, axis=1) / torso_length(here)
+        assert np.median(apart) < 0.1
+
+
+@pytest.mark.parametrize("content", [b"", b"junk" * 99])
+def test_a_bundle_of_something_else(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.task"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("pose_detector.tflite", "pose_landmarks_detector.tflite"):
+            archive.writestr(name, content)
+    with pytest.raises(WeightsError, match="no PoseLandmarker bundle"):
+        MediaPipePose(path)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import struct
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -35,6 +36,11 @@ _MARGIN: Final = 0.05
 """Of the box's height, on each of its sides."""
 _GREY: Final = (128, 128, 128)
 _MIN_CONFIDENCE: Final = 0.3
+_DAMAGED: Final = (
+    *(IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError),
+    *(struct.error, zipfile.BadZipFile),
+)
+"""What taking a bundle apart and loading it raise for what is none."""
 _MIN_SIDE: Final = 8
 """Pixels of a crop; nobody's joints can be told apart in fewer."""
 _REGION: Final = 1.125
@@ -73,8 +79,8 @@ class MediaPipePose:
         """Raises WeightsError where the bundle is absent or cannot be loaded."""
         try:
             bundle = model.read_bytes()
-            self._landmarkers = [_landmarker(_without_search(bundle)), _landmarker(bundle)]
-        except (RuntimeError, ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+            self._landmarkers = [_landmarker(one) for one in (_without_search(bundle), bundle)]
+        except _DAMAGED as error:
             raise WeightsError(
                 model, f"no PoseLandmarker bundle ({error})", "Run yololstm models fetch"
             ) from error
@@ -179,6 +185,10 @@ _DETECTOR: Final = "pose_detector.tflite"
 _LANDMARKS: Final = "pose_landmarks_detector.tflite"
 _CERTAIN: Final = 50.0
 """A logit."""
+_CELL: Final = 8
+"""Pixels of the detector's input: what its first anchors are apart."""
+_SIDES: Final = 2.5
+"""Of a region, by the distance of the two keypoints that it is made of."""
 _OUTPUTS: Final = ("landmarks", "pose_flag", "segmentation", "heatmap", "world_landmarks")
 _ALIGNMENT: Final = 16
 """Bytes; the models are mapped into memory where they lie in the bundle."""
@@ -223,8 +233,8 @@ def _constant(detector: bytes) -> bytes:
     """A pose detector with the input, outputs and metadata of a real one, but constant outputs.
 
     What the outputs mean, and the anchors that they are relative to: pose_detector_graph.cc of
-    MediaPipe Tasks; how a region is made of two keypoints (its side is 2.5 times their distance):
-    pose_landmarks_detector and AlignmentPointsRectsCalculator there.
+    MediaPipe Tasks; how a region is made of two keypoints, the middle of the hips and one above it,
+    and not of the box: AlignmentPointsRectsCalculator there.
     """
     model = tflite_schema.ModelT.InitFromObj(tflite_schema.Model.GetRootAsModel(detector, 0))
     graph = model.subgraphs[0]
@@ -234,7 +244,7 @@ def _constant(detector: bytes) -> bytes:
     region = np.zeros(regions.shape, dtype=np.float32)
     region[0, 0, :4] = *_relative(0.5, 0.5, side), side, side
     region[0, 0, 4:6] = _relative(0.5, 0.5, side)
-    region[0, 0, 6:8] = _relative(0.5, 0.5 - _REGION / 2.5, side)
+    region[0, 0, 6:8] = _relative(0.5, 0.5 - _REGION / _SIDES, side)
     score = np.full((1, n_anchors, 1), -_CERTAIN, dtype=np.float32)
     score[0, 0] = _CERTAIN
     said = [model.buffers[entry.buffer] for entry in model.metadata]
@@ -252,8 +262,8 @@ def _constant(detector: bytes) -> bytes:
 
 
 def _relative(x: float, y: float, side: int) -> tuple[float, float]:
-    """A place in 0..1 of the image as the first anchor's cell says it; a cell is 8 pixels."""
-    anchor = 0.5 * 8 / side
+    """A place in 0..1 of the image as the first anchor says it, in the middle of its cell."""
+    anchor = 0.5 * _CELL / side
     return (x - anchor) * side, (y - anchor) * side
 
 
