@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,10 @@ def test_models_are_verified_against_what_is_said_of_them(
     (home / ".cache/models/yolo11n.pt").write_bytes(b"damaged")
     (home / ".cache/models/other.pt").write_bytes(b"nobody knows")
     assert states() == ["ok", "ok", "ok", "UNKNOWN", "WRONG"]
+    weights.record(home / ".cache/models/other.pt")
+    told = invoke("models", "verify").stdout
+    assert "data/checkpoint.safetensors, as checkpoint.safetensors.sha256 says\n" in told
+    assert "ok       .cache/models/other.pt, as when it was fetched\n" in told
 
 
 def test_exports_are_verified_where_there_is_nothing_else(home: Path) -> None:
@@ -210,6 +215,12 @@ def test_exports_are_verified_where_there_is_nothing_else(home: Path) -> None:
     for path in Path("data/export").glob("*.onnx"):
         weights.record(path)
     assert invoke("models", "verify").exit_code == 0
+
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(text.replace("  backend: mediapipe", "  backend: yolo-pose"))
+    result = invoke("models", "verify")
+    assert result.exit_code == 1
+    assert "classifier      ABSENT" in result.stdout, "torch alone runs yolo-pose"
 
 
 def test_a_model_that_is_there_is_not_fetched_again(
@@ -372,6 +383,47 @@ def test_what_params_say_of_the_data_counts(desk: Path) -> None:
     result = invoke("data", "check", tree.root, "--kind", "folder")
     assert result.exit_code == 1
     assert "arson/001.mp4: folder 'arson' is no label." in result.stdout
+
+
+def test_pictures_are_not_put_where_git_would_take_them(desk: Path) -> None:
+    tree = MAKERS["folder"](desk / "data/raw/user")
+    asked = ("data", "check", tree.root, "--kind", "folder", "--out")
+    assert invoke(*asked, "anywhere").exit_code == 0
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    Path(".gitignore").write_text("/data/check\n")
+    for out in ("told", desk / "deep/er/told", "data/check/../told"):
+        result = invoke(*asked, out)
+        assert result.exit_code == 1
+        assert result.stderr.startswith("error: --out: git would take ")
+        assert "pictures of" in result.stderr
+        assert "Name a folder that git ignores" in result.stderr
+    assert not Path("told").exists()
+    with tempfile.TemporaryDirectory() as outside:
+        Path("away").symlink_to(outside)
+        for out in ("data/check", outside, "away/told"):
+            assert invoke(*asked, out).exit_code == 0
+
+
+def test_pictures_that_may_be_shared_are_put_anywhere(desk: Path) -> None:
+    tree = MAKERS["folder"](desk / "data/raw/sample")
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    asked = ("data", "check", tree.root, "--kind", "folder", "--out", "told")
+    assert invoke(*asked).exit_code == 0
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    changed = text.replace("shareable: [data/raw/sample]", "shareable: []")
+    assert changed != text
+    Path("params.yaml").write_text(changed, encoding="utf-8")
+    assert invoke(*asked).stderr.startswith("error: --out: ")
+
+
+def test_where_there_is_no_git_nothing_is_refused(
+    desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = MAKERS["landmarks_csv"](desk / "user")
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    monkeypatch.setenv("PATH", str(desk))
+    result = invoke("data", "check", tree.root, "--kind", "landmarks_csv", "--out", "told")
+    assert result.exit_code == 0, result.stderr
 
 
 def test_root_that_cannot_be_read_is_an_error(desk: Path) -> None:

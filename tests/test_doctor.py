@@ -66,6 +66,23 @@ def test_one_runtime_is_enough(desk: Path) -> None:
     assert told["run, onnx"].startswith("ok    ready")
 
 
+def test_onnx_runs_no_backend_that_finds_persons(desk: Path) -> None:
+    text = (drawn.ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert "  backend: mediapipe" in text
+    Path("params.yaml").write_text(text.replace("  backend: mediapipe", "  backend: yolo-pose"))
+    for path in map(Path, ("data/export/detector.onnx", "data/export/behaviour.onnx")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"a model")
+    drawn.untaught_pose(desk).rename("yolo11n-pose.pt")
+    status, told = asked()
+    assert status == 1
+    assert told["pose"].startswith("ok    yolo11n-pose.pt  ")
+    assert told["run, torch"] == "LACKS lacks classifier"
+    assert told["run, onnx"] == "LACKS yolo-pose runs by torch alone"
+    Path("data/checkpoint.safetensors").write_bytes(b"a model")
+    assert asked()[0] == 0
+
+
 def test_params_that_cannot_be_read(desk: Path) -> None:
     Path("params.yaml").write_text((drawn.ROOT / "params.yaml").read_text() + "\nodd: 1\n")
     status, told = asked()
@@ -115,6 +132,8 @@ def test_remote_that_answers(repository: Path) -> None:
     dvc("remote", "add", "--quiet", "--default", "shelf", str(repository / "shelf"))
     said = doctor.dvc_remote(repository)
     assert (said.state, said.text) == ("ok", f"shelf ({repository / 'shelf'}) answers")
+    (repository / "src").mkdir()
+    assert doctor.dvc_remote(repository / "src") == said
 
 
 def test_remote_that_refuses_and_one_that_is_silent(repository: Path) -> None:
@@ -136,8 +155,75 @@ def test_remote_that_refuses_and_one_that_is_silent(repository: Path) -> None:
     assert "somebody" not in said.text
 
 
-def test_secrets_are_not_told(capsys: pytest.CaptureFixture[str]) -> None:
-    settings = {"url": "s3://bucket", "secret_access_key": SECRET, "access_key_id": "key-of-mine"}
-    remote.conceal(settings)
-    remote.tell(ValueError, ValueError(f"{SECRET} and key-of-mine are wrong\nmore"), None)
-    assert capsys.readouterr().out == '{"problem": "*** and *** are wrong"}\n'
+ASKS = """
+import sys
+from pathlib import Path
+from yololstm import remote
+print(remote.ask(Path(sys.argv[1]), 60))
+"""
+
+
+def test_nobody_is_asked_for_a_password(repository: Path) -> None:
+    """Not at the terminal either, which would be left without echo."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    url = f"ssh://somebody@127.0.0.1:{port}/shelf"
+    dvc("remote", "add", "--quiet", "--default", "far", url)
+    dvc("remote", "modify", "--quiet", "far", "ask_password", "true")
+    at_terminal = "import pty, sys; pty.spawn(sys.argv[1:])"
+    command = [sys.executable, "-c", at_terminal, sys.executable, "-c", ASKS, str(repository)]
+    done = subprocess.run(
+        command, cwd=drawn.ROOT, stdin=subprocess.DEVNULL, capture_output=True, timeout=90
+    )
+    assert b"Enter a password" not in done.stdout
+    assert b"Connect call failed" in done.stdout
+
+
+@pytest.fixture
+def chatty(desk: Path) -> Path:
+    """Here another DVC is imported, of which libraries print what they like."""
+    (desk / "dvc").mkdir()
+    (desk / "dvc" / "__init__.py").touch()
+    (desk / "dvc" / "repo.py").write_text(
+        "print('Warning: old', 12, ['a'], None, sep='\\n')\n"
+        "class Repo:\n"
+        "    def __init__(self):\n"
+        "        raise ValueError('no repository')\n"
+    )
+    return desk
+
+
+def test_what_libraries_print_is_no_answer(chatty: Path) -> None:
+    assert remote.ask(chatty, 60) == remote.Answer("", "", "no repository")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"secret_access_key": SECRET},
+        {"access_key_id": SECRET},
+        {"account_key": SECRET},
+        {"sse_customer_key": SECRET},
+        {"oss_key_secret": SECRET},
+        {"connection_string": SECRET, "url": "azure://box"},
+        {"url": f"ssh://me:{SECRET}@host/shelf"},
+        {"url": f"https://host/shelf?{SECRET}"},
+        {"url": f"https://host/shelf#{SECRET}"},
+        {"url": "ssh://me:hunter%2D2-hunter@host/shelf"},
+        {"url": f"ssh://me:hunter@{SECRET}@host/shelf", "password": SECRET},
+    ],
+)
+def test_secrets_are_not_told(settings: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert SECRET not in remote.bare(settings.get("url", ""))
+    error = ValueError(f"{SECRET} is no good\nmore")
+    remote.tell(remote.secrets(settings), ValueError, error, None)
+    assert capsys.readouterr().out == '{"problem": "*** is no good"}\n'
+
+
+def test_what_is_no_secret_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = {"url": "/disk#1/a?b", "keyfile": "~/.ssh/id", "ask_password": True}
+    assert remote.secrets(settings) == []
+    assert remote.bare("/disk#1/a?b") == "/disk#1/a?b"
+    assert remote.bare("s3://bucket/a@b") == "s3://bucket/a@b"
+    remote.tell(["hunter", SECRET], ValueError, ValueError(f"{SECRET} or hunter."), None)
+    assert capsys.readouterr().out == '{"problem": "*** or ***"}\n'

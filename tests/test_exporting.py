@@ -333,6 +333,35 @@ def test_what_torch_cannot_run_is_named(home: Path) -> None:
         assert f"error: {option}: data/export/a.onnx is exported. Add --runtime onnx" in done.stderr
 
 
+def test_why_it_is_not_compared_on_what_the_pipeline_made(home: Path) -> None:
+    asked = ("export", "--only", "behaviour")
+    Path("data/windows").mkdir()
+    done = invoke(*asked)
+    assert done.exit_code == 0, done.output
+    random = "compared on 64 random windows, for "
+    assert done.stderr.startswith(f"{random}data/windows/train.npz: unreadable windows (")
+
+    kept = checkpoint.load(Path("data/checkpoint.safetensors"))
+    times = np.arange(40) / 3
+    seen = landmarks({1: (times, acting("theft", times, np.random.default_rng(0)))})
+    cut = segment(seen, kept.spec).windows
+    scaled = replace(cut, x=kept.scaling.transform(cut.x, cut.valid))
+    storage.write_json(Path("data/windows/scaling.json"), kept.scaling.to_dict())
+    for windows, told in ((cut[:0], f"{random}data/windows: no window"), (scaled, "")):
+        for split in ("train", "val", "test"):
+            storage.write_windows(Path("data/windows", f"{split}.npz"), windows)
+        done = invoke(*asked)
+        assert done.exit_code == 0, done.output
+        assert done.stderr.startswith(told)
+    assert done.stderr == ""
+    assert done.stdout.endswith("windows of data/windows\n")
+
+    storage.write_json(Path("data/windows/scaling.json"), SCALINGS[1].to_dict())
+    done = invoke(*asked)
+    assert f"{random}data/checkpoint.safetensors: trained on other windows than" in done.stderr
+    assert invoke(*asked, "--windows", "data/windows").exit_code == 1
+
+
 def test_one_of_both_is_exported(home: Path) -> None:
     done = invoke("export", "--only", "behaviour", "--out", "here")
     assert done.exit_code == 0, done.output

@@ -31,6 +31,10 @@ class _Handler(SimpleHTTPRequestHandler):
             self.close_connection = True
         super().end_headers()
 
+    def send_header(self, keyword: str, value: str) -> None:
+        odd = keyword == "Content-Length" and self.path.endswith("odd.pt")
+        super().send_header(keyword, "many" if odd else value)
+
     def copyfile(self, source: Any, outputfile: Any) -> None:
         content = source.read()
         outputfile.write(content[:4] if self.path.endswith("short.pt") else content)
@@ -41,10 +45,11 @@ class _Handler(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
-    """Publishes pub.pt, and half of short.pt; the working directory holds no weights."""
+    """Publishes pub.pt, half of short.pt, and odd.pt, whose length it gives as no number; the
+    working directory holds no weights."""
     folder = tmp_path / "release"
     folder.mkdir()
-    for name in ("pub.pt", "short.pt", "yolo11n.pt"):
+    for name in ("pub.pt", "short.pt", "odd.pt", "yolo11n.pt"):
         (folder / name).write_bytes(b"published")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
     server.asked = []  # type: ignore[attr-defined]
@@ -106,6 +111,11 @@ def test_fetched_whole_or_not_at_all(release: Any) -> None:
     with pytest.raises(WeightsError, match=r"absent\.pt: it cannot be fetched .*404.*by hand"):
         fetching.published("absent.pt", "", CACHE)
     assert list(CACHE.iterdir()) == []
+
+
+def test_length_that_is_no_number_is_none(release: Any) -> None:
+    fetching.published("odd.pt", "", CACHE)
+    assert (CACHE / "odd.pt").read_bytes() == b"published"
 
 
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

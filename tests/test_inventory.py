@@ -72,7 +72,8 @@ def test_what_is_said_goes_before_what_is_recorded(
     path.write_bytes(b"weights")
     assert inventory.verify(Model("a", path)).said_by == ""
     weights.record(path)
-    assert inventory.verify(Model("a", path)).said_by == "own.pt.sha256"
+    verdict = inventory.verify(Model("a", path))
+    assert (verdict.said_by, verdict.likeness) == ("own.pt.sha256", "as own.pt.sha256 says")
     said = Model("a", path, sha256(path).upper(), "params.yaml")
     assert inventory.verify(said).said_by == "params.yaml"
     assert inventory.verify(said).problem is None
@@ -84,6 +85,17 @@ def test_what_is_said_goes_before_what_is_recorded(
         assert verdict.sha256 == sha256(path)
     Path("own.pt.sha256").write_text("?")
     assert inventory.verify(Model("a", path)).problem is not None
+
+
+def test_what_was_trusted_when_it_was_fetched_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "pub.pt"
+    path.write_bytes(b"weights")
+    fetched = Model("a", path, is_fetched=True)
+    assert inventory.verify(fetched).likeness == ""
+    weights.record(path)
+    assert inventory.verify(fetched).likeness == "as when it was fetched"
+    known = Model("a", path, sha256(path), "yololstm itself", is_fetched=True)
+    assert inventory.verify(known).likeness == "as yololstm itself says"
 
 
 @pytest.mark.parametrize("content", ["", "stages: 1\n", "{", "stages: {make: {outs: [1]}}\n"])

@@ -15,6 +15,7 @@ from yololstm import installed, remote
 from yololstm.errors import VideoError
 from yololstm.installed import Package
 from yololstm.inventory import Verdict
+from yololstm.settings import FIND_PERSONS, Backend
 
 State = Literal["ok", "lacking", "note"]
 _SHOWN: Final = (
@@ -127,7 +128,7 @@ def model(verdict: Verdict) -> Finding:
     wanted, problem = verdict.model, verdict.problem
     if problem:
         return Finding(wanted.role, "lacking", str(problem))
-    said = f"as {verdict.said_by} says" if verdict.said_by else "checksum not known"
+    said = verdict.likeness or "checksum not known"
     return Finding(wanted.role, "ok", f"{wanted.path}  {verdict.sha256[:12]}, {said}")
 
 
@@ -145,13 +146,16 @@ def _size(n_bytes: int) -> str:
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
 
 
-def dvc_remote(repository: Path, timeout_s: float = _REMOTE_S) -> Finding:
-    """Whether the default one answers. One does not need it to run."""
-    if not (repository / ".dvc").is_dir():
+def dvc_remote(folder: Path, timeout_s: float = _REMOTE_S) -> Finding:
+    """Whether the default one of the repository that ``folder`` is in answers. One does not need it
+    to run."""
+    here = folder.absolute()
+    # DVC looks for it likewise, but takes seconds to start.
+    if not any((parent / ".dvc").is_dir() for parent in (here, *here.parents)):
         return Finding("DVC remote", "note", "no DVC repository here")
     if any(package.name == "dvc" and not package.version for package in installed.packages()):
         return Finding("DVC remote", "note", f"not asked: {installed.install('pipeline')}")
-    answer = remote.ask(repository, timeout_s)
+    answer = remote.ask(folder, timeout_s)
     if answer.problem:
         where = f"{answer.name} ({answer.url}): " if answer.name else ""
         return Finding("DVC remote", "note", f"{where}fails: {answer.problem}")
@@ -160,8 +164,16 @@ def dvc_remote(repository: Path, timeout_s: float = _REMOTE_S) -> Finding:
     return Finding("DVC remote", "ok", f"{answer.name} ({answer.url}) answers")
 
 
-def runtime(name: Literal["torch", "onnx"], models: Sequence[Verdict], can_film: bool) -> Finding:
-    """Whether ``yololstm run --runtime NAME`` has all that it takes."""
+def runtime(
+    name: Literal["torch", "onnx"], backend: Backend, models: Sequence[Verdict], can_film: bool
+) -> Finding:
+    """Whether ``yololstm run --runtime NAME`` has all that it takes.
+
+    models: what it takes with that backend.
+    """
+    topic = f"run, {name}"
+    if name == "onnx" and backend in FIND_PERSONS:
+        return Finding(topic, "lacking", f"{backend} runs by torch alone")
     unused = installed.TORCH if name == "onnx" else frozenset({"onnxruntime"})
     lacking = [
         package.name
@@ -170,7 +182,6 @@ def runtime(name: Literal["torch", "onnx"], models: Sequence[Verdict], can_film:
     ]
     lacking += [verdict.model.role for verdict in models if verdict.problem]
     lacking += [] if can_film else ["video"]
-    topic = f"run, {name}"
     if lacking:
         return Finding(topic, "lacking", f"lacks {', '.join(lacking)}")
     return Finding(topic, "ok", f"ready: yololstm run VIDEO --out OUT --runtime {name}")

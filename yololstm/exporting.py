@@ -115,7 +115,7 @@ def export_behaviour(path: Path, trained: Checkpoint, source: Path, sample: Samp
         logits, probability = (
             [getattr(one, name)(x, valid) for one in both] for name in ("logits", "scaled")
         )
-        worst = max(_apart(*logits), _apart(*probability))
+        worst = max(_difference(*logits), _difference(*probability))
         _check(path, {"logits": (worst, TOLERANCE)}, sample)
     return worst
 
@@ -177,14 +177,14 @@ def export_detector(
         shutil.copyfile(made, temporary)
         _finish(temporary, "detector", said, "torch", "ultralytics")
         OnnxDetector(temporary, imgsz, 0.5)
-        differ = _outputs_apart(yolo.model.float().eval(), temporary, imgsz, sample.arrays)
+        differ = _output_differences(yolo.model.float().eval(), temporary, imgsz, sample.arrays)
         confidence, pixels = differ
         limits = {"confidence": (confidence, TOLERANCE), "pixels": (pixels, _PIXELS)}
         _check(path, limits, sample)
     return differ
 
 
-def _outputs_apart(
+def _output_differences(
     model: torch.nn.Module, exported: Path, imgsz: int, images: Sequence[Image]
 ) -> tuple[float, float]:
     """By how much confidence and boxes differ at most, at all places that the networks look at."""
@@ -195,8 +195,8 @@ def _outputs_apart(
         with torch.inference_mode():
             ours = model(torch.from_numpy(blob))[0].numpy()
         (theirs,) = session.run(None, {"images": blob})
-        confidence = max(confidence, _apart(ours[:, 4:], theirs[:, 4:]))
-        pixels = max(pixels, _apart(ours[:, :4], theirs[:, :4]))
+        confidence = max(confidence, _difference(ours[:, 4:], theirs[:, 4:]))
+        pixels = max(pixels, _difference(ours[:, :4], theirs[:, :4]))
     return confidence, pixels
 
 
@@ -220,7 +220,7 @@ def _check(path: Path, differ: Mapping[str, tuple[float, float]], sample: Sample
             raise YololstmError(path, problem, remedy)
 
 
-def _apart(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
+def _difference(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
     return float(np.abs(ours - theirs).max(initial=0)) if ours.shape == theirs.shape else np.inf
 
 

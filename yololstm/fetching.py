@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import subprocess
 import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from yololstm import weights
 from yololstm.console import progress
@@ -55,9 +55,10 @@ def pose_landmarker(cache: Path, *, offline: bool = False) -> Path:
 def published(name: str, expected_sha256: str, cache: Path, *, offline: bool = False) -> None:
     """Make weights that ultralytics publishes be in ``cache``, unless they are there and right.
 
-    Does nothing where the name is that of a file here, or a path. The checksum of those of which
-    none is known is recorded. Raises WeightsError where they cannot be fetched, or may not, or are
-    not those that are expected; what was there before then stays.
+    Does nothing where the name is that of a file here, or a path. Those whose checksum nobody knows
+    are trusted, and theirs is recorded: only another one is noticed later. Raises WeightsError
+    where they cannot be fetched, or may not, or are not those that are expected; what was there
+    before then stays.
     """
     if not weights.is_published(name):
         return
@@ -84,7 +85,8 @@ def download(url: str, path: Path, remedy: str) -> None:
     less arrives than was announced.
     """
     with _reached(url, remedy) as source, path.open("wb") as file:
-        size = int(source.headers.get("Content-Length", 0))
+        announced = source.headers.get("Content-Length", "")
+        size = int(announced) if announced.isdecimal() else 0
         with progress(url.rpartition("/")[2], total=size // 1000 or None, unit="kB") as advance:
             for piece in _pieces(url, source, remedy):
                 file.write(piece)
@@ -93,18 +95,19 @@ def download(url: str, path: Path, remedy: str) -> None:
             raise WeightsError(url, f"it ended after {file.tell()} of {size} bytes", remedy)
 
 
-def _reached(url: str, remedy: str) -> Any:
+def _reached(url: str, remedy: str) -> HTTPResponse:
     try:
-        return urllib.request.urlopen(url, timeout=_PATIENCE_S)
-    except (OSError, http.client.HTTPException) as error:
+        answer: HTTPResponse = urllib.request.urlopen(url, timeout=_PATIENCE_S)
+    except (OSError, HTTPException) as error:
         raise WeightsError(url, f"it cannot be fetched ({error})", remedy) from error
+    return answer
 
 
-def _pieces(url: str, source: Any, remedy: str) -> Iterator[bytes]:
+def _pieces(url: str, source: HTTPResponse, remedy: str) -> Iterator[bytes]:
     while True:
         try:
             piece = source.read(_PIECE)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, HTTPException) as error:
             raise WeightsError(url, f"it broke off ({error})", remedy) from error
         if not piece:
             return

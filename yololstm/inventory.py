@@ -31,6 +31,8 @@ class Model:
     """Where it is absent, or another one."""
     needed: bool = True
     """To run. Others are looked at where they are there."""
+    is_fetched: bool = False
+    """What is written beside it is what came when it was first fetched."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,13 @@ class Verdict:
     """Who says what it must be; "" where nobody does."""
     problem: Problem | None
     """Why it cannot be used: it is absent, or another one."""
+
+    @property
+    def likeness(self) -> str:
+        """What it is like, where there is no problem; "" where nobody says what it must be."""
+        if self.model.is_fetched and self.said_by == _beside(self.model):
+            return "as when it was fetched"
+        return f"as {self.said_by} says" if self.said_by else ""
 
 
 def verify(model: Model, lock: Path = LOCK) -> Verdict:
@@ -70,7 +79,11 @@ def _compared(model: Model, actual: str, lock: Path) -> tuple[str, bool]:
         recorded = weights.recorded(model.path)
     except WeightsError as error:
         return error.problem.place, False
-    return (f"{model.path.name}.sha256", actual == recorded) if recorded else ("", True)
+    return (_beside(model), actual == recorded) if recorded else ("", True)
+
+
+def _beside(model: Model) -> str:
+    return f"{model.path.name}.sha256"
 
 
 # --- as DVC has it ---

@@ -6,15 +6,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-_SECRET: Final = ("password", "secret", "token", "key_id", "passphrase", "connection_string")
+_SECRET: Final = ("password", "secret", "token", "key", "passphrase", "connection_string")
 """Parts of the names of settings whose values nobody may see."""
+_PATHS: Final = ("keyfile", "key_path")
+"""Settings that say where a secret is, which helps whoever seeks what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -22,52 +26,59 @@ class Answer:
     name: str
     """"" where there is no remote."""
     url: str
-    """Without a name and a password."""
+    """As ``bare`` has it."""
     problem: str
     """Why it is of no use; "" where it answers."""
 
 
-def ask(repository: Path, timeout_s: float) -> Answer:
-    """Ask the default remote of a repository of DVC's for what it holds."""
-    command = [sys.executable, "-m", __name__]
-    process = subprocess.Popen(
-        command,
-        cwd=repository,
-        # S3 is otherwise asked five times.
-        env={"AWS_MAX_ATTEMPTS": "1", **os.environ},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        # Nothing of it has been looked through for secrets.
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+def ask(folder: Path, timeout_s: float) -> Answer:
+    """Ask the default remote of the DVC repository that ``folder`` is in for what it holds."""
     try:
-        told, _ = process.communicate(timeout=timeout_s)
-        late = ""
-    except subprocess.TimeoutExpired:
-        process.kill()
-        told, _ = process.communicate()
-        late = f"no answer in {timeout_s:g} s"
+        done = subprocess.run(
+            [sys.executable, "-m", __name__],
+            cwd=folder,
+            # S3 is otherwise asked five times.
+            env={"AWS_MAX_ATTEMPTS": "1", **os.environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            # Nothing of it has been looked through for secrets.
+            stderr=subprocess.DEVNULL,
+            # Without a terminal nobody is asked for a password: given up while it waits for one, it
+            # would leave the terminal without echo.
+            start_new_session=True,
+            timeout=timeout_s,
+        )
+    except subprocess.TimeoutExpired as error:
+        said, problem = _said(error.stdout or b""), f"no answer in {timeout_s:g} s"
+    else:
+        said = _said(done.stdout)
+        problem = said.get("problem", "")
+        if done.returncode and not problem:
+            problem = f"DVC ended with status {done.returncode}"
+    return Answer(said.get("name", ""), said.get("url", ""), problem)
+
+
+def _said(told: bytes) -> dict[str, str]:
+    """What of a process's output is ours: libraries print what they like."""
     said: dict[str, str] = {}
     for line in told.splitlines():
-        said |= json.loads(line)
-    problem = late or said.get("problem", "")
-    if not problem and process.returncode:
-        problem = f"DVC ended with status {process.returncode}"
-    return Answer(said.get("name", ""), said.get("url", ""), problem)
+        with suppress(ValueError):
+            words = json.loads(line)
+            said |= words if isinstance(words, dict) else {}
+    return said
 
 
 def main() -> None:
     """Tell in lines of JSON: which remote it is, and then what is wrong with it."""
     from dvc.repo import Repo
 
-    sys.excepthook = tell
-    repository = Repo(".")
+    sys.excepthook = partial(tell, ())
+    repository = Repo()
     name = repository.config["core"].get("remote")
     if not name:
         return
     settings = repository.config["remote"].get(name, {})
-    conceal(settings)
+    sys.excepthook = partial(tell, secrets(settings))
     _say(name=name, url=bare(str(settings.get("url", ""))))
     store = repository.cloud.get_remote_odb(name)
     try:
@@ -79,25 +90,34 @@ def main() -> None:
 
 
 def bare(url: str) -> str:
-    """Without a name and a password."""
+    """Scheme, host and path alone: the rest may be secret. A path of this machine is as it is."""
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    if not parts.netloc:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, query="", fragment="").geturl()
 
 
-_secrets: Final[list[str]] = []
+def secrets(settings: Mapping[str, Any]) -> list[str]:
+    """What of a remote's settings nobody may see, as it stands there and as it is sent."""
+    found = [
+        value
+        for name, value in settings.items()
+        if isinstance(value, str) and name not in _PATHS and any(part in name for part in _SECRET)
+    ]
+    parts = urlsplit(str(settings.get("url", "")))
+    if parts.netloc:
+        found += [parts.password or "", parts.query, parts.fragment]
+    return [secret for secret in {*found, *map(unquote, found)} if secret]
 
 
-def conceal(settings: Mapping[str, Any]) -> None:
-    """Let none of the secrets in a remote's settings be told by ``tell``."""
-    named = [str(value) for key, value in settings.items() if any(part in key for part in _SECRET)]
-    password = urlsplit(str(settings.get("url", ""))).password
-    _secrets.extend(value for value in (*named, password) if value)
-
-
-def tell(_: type[BaseException], error: BaseException, __: TracebackType | None) -> None:
-    """For sys.excepthook."""
+def tell(
+    secrets: Sequence[str], _: type[BaseException], error: BaseException, __: TracebackType | None
+) -> None:
+    """For sys.excepthook: the first line of an error, without the secrets."""
     problem = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
-    for secret in _secrets:
+    # One may be part of another.
+    for secret in sorted(secrets, key=len, reverse=True):
         problem = problem.replace(secret, "***")
     _say(problem=problem)
 

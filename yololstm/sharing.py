@@ -33,8 +33,9 @@ def elsewhere(root: Path, private: Path) -> str:
 
 
 def folder_for_pictures(root: Path, shareable: Sequence[str], out: Path, private: Path) -> Path:
-    """Where pictures of what lies below ``root`` go: ``out``, which DVC keeps, or ``private``, which
-    neither DVC nor git does; ``out`` then holds nothing but NOTE, which says so. Both are emptied.
+    """Where pictures of what lies below ``root`` go: ``out``, which DVC keeps, or ``private``,
+    which neither DVC nor git does; ``out`` then holds nothing but NOTE, which says so. They are
+    emptied.
 
     Raises YololstmError where ``private`` is no folder that can be made anew."""
     _make_anew(out)

@@ -222,7 +222,7 @@ def test_yolo_pose_needs_nothing_but_its_own_weights(project: Project) -> None:
     (DETECTOR / "weights.pt").unlink()
     done = project.extract(backend="yolo-pose")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "yolo11n-pose.pt: the pose model has not been fetched" in done.stderr
+    assert "yolo11n-pose.pt: it has not been fetched" in done.stderr
     assert "Run yololstm models fetch --backend yolo-pose" in done.stderr
     drawn.untaught_pose(Path()).rename("yolo11n-pose.pt")
     assert project.extract(backend="yolo-pose").returncode == 0

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from yololstm.cli.choices import data_params
+from yololstm.cli.choices import data_params, shareable
 from yololstm.console import exit_on_error
+from yololstm.errors import ParamsError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,7 +41,8 @@ def check(
     Reads ROOT as the index stage does, with the labels and data.label_map of params.yaml in the
     working directory where there is one. Shows what was found, and writes OUT/check.json and a
     page with pictures, OUT/check.html. The exit status is 1 where something has faults, so that
-    it would be left out.
+    it would be left out. Where data.shareable does not name ROOT, OUT must not be where git would
+    take it.
     """
     from rich.console import Console
 
@@ -47,12 +50,13 @@ def check(
     from yololstm.console import progress
     from yololstm.material import Material
 
+    page = out / "check.html"
+    _refuse_public(page, root)
     usual_kind, label_map, labels = data_params()
     reader = datasets.reader(kind or usual_kind, label_map, labels)
     material = Material(root, MATERIAL)
     with progress("check", total=None, unit="files") as advance:
         found = indexing.examined(reader.read(material, lambda: advance(1)), labels)
-    page = out / "check.html"
     indexing.write_report(found, labels, material, json=out / "check.json", html=page)
     Console(markup=False, highlight=False, emoji=False).print(
         _table(census.count(found.clips, labels))
@@ -69,6 +73,28 @@ def check(
     indexing.build(found, labels=labels, max_left_out=1.0)
     if found.problems:
         raise typer.Exit(1)
+
+
+def _refuse_public(page: Path, root: Path) -> None:
+    """Raises ParamsError where git would take pictures that may not be shared."""
+    from yololstm.sharing import is_shareable
+
+    if is_shareable(root, shareable()) or not _git_would_take(page.resolve()):
+        return
+    problem = f"git would take {page}, with pictures of {root}, which data.shareable does not name"
+    remedy = "Name a folder that git ignores, as this project's data/check, or one outside of it"
+    raise ParamsError("--out", problem, remedy)
+
+
+def _git_would_take(path: Path) -> bool:
+    """It is in a repository, and not ignored; without git nothing is."""
+    folder = next(parent for parent in path.parents if parent.is_dir())
+    command = ["git", "-C", str(folder), "check-ignore", "--quiet", "--", str(path)]
+    try:
+        # 0: it is ignored; 1: it is not; 128: there is no repository.
+        return subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 1
+    except FileNotFoundError:
+        return False
 
 
 def _table(counted: Census) -> Table:

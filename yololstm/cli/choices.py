@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 MODELS: Final = Path(".cache/models")
 DETECTOR: Final = "data/detector"
 CHECKPOINT: Final = Path("data/checkpoint.safetensors")
+EXPORT: Final = Path("data/export")
+BEHAVIOUR: Final = "behaviour.onnx"
+DETECTED: Final = "detector.onnx"
+SAMPLE: Final = "data/raw/sample"
 
 
 def detector_weights(choice: str) -> Path:
@@ -88,3 +92,12 @@ def data_params() -> tuple[str, Mapping[str, str], Sequence[str]]:
         return params.data.kind, params.data.label_map, params.labels
     label_map = {"theft": "theft", "fight": "assault", "broken": "damage"}
     return "aihub", label_map, (*label_map.values(), NORMAL)
+
+
+def shareable() -> Sequence[str]:
+    """Roots of which pictures may be shared: of the params.yaml in the working directory, if there
+    is one."""
+    from yololstm.params import load
+
+    path = Path("params.yaml")
+    return load(path).data.shareable if path.exists() else [SAMPLE]

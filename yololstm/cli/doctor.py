@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from yololstm.cli.models import exported, needed
+from yololstm.cli import models
+from yololstm.cli.choices import extract_and_crf
 from yololstm.console import exit_on_error
 from yololstm.errors import ParamsError
 
@@ -23,7 +24,7 @@ CACHES = (Path(".cache/models"), Path(".cache/landmarks"), Path(".dvc/cache"))
 def doctor() -> None:
     """Show what is installed, what it runs on, and what is not there, with its remedy.
 
-    The exit status is 1 where something is lacking that **yololstm run** needs, with each runtime.
+    The exit status is 1 where neither runtime of **yololstm run** has all it needs.
     """
     from yololstm import doctor as doctors
     from yololstm.inventory import verify
@@ -39,13 +40,16 @@ def doctor() -> None:
     _show(params := _params())
     runtimes = []
     if params.state != "lacking":
-        models, onnx = [verify(model) for model in needed()], [verify(one) for one in exported()]
-        for verdict in (*models, *(one for one in onnx if one.sha256)):
+        pose = verify(models.pose())
+        trained, exported = (
+            [verify(model) for model in found] for found in (models.trained(), models.exported())
+        )
+        for verdict in (pose, *trained, *(one for one in exported if one.sha256)):
             _show(doctors.model(verdict))
-        can_film = film.state == "ok"
+        backend, can_film = extract_and_crf()[0].backend, film.state == "ok"
         runtimes = [
-            doctors.runtime("torch", models, can_film),
-            doctors.runtime("onnx", [*models[:1], *onnx], can_film),
+            doctors.runtime("torch", backend, [pose, *trained], can_film),
+            doctors.runtime("onnx", backend, [pose, *exported], can_film),
         ]
     for finding in (doctors.caches(CACHES), doctors.dvc_remote(Path()), *runtimes):
         _show(finding)

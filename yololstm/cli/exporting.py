@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from yololstm.cli.choices import CHECKPOINT, DETECTOR, detector_weights, extract_and_crf
+from yololstm.cli.choices import (
+    BEHAVIOUR,
+    CHECKPOINT,
+    DETECTED,
+    DETECTOR,
+    EXPORT,
+    detector_weights,
+    extract_and_crf,
+)
 from yololstm.console import exit_on_error
+from yololstm.errors import CheckpointError, DataError, EmptyError
 
 if TYPE_CHECKING:
     from yololstm.exporting import Sample
-    from yololstm.trained import Checkpoint
 
-EXPORT: Final = Path("data/export")
-BEHAVIOUR: Final = "behaviour.onnx"
-DETECTED: Final = "detector.onnx"
 _WINDOWS: Final = Path("data/windows")
 _IMAGES: Final = Path("data/raw/sample_boxes/images/val")
 
@@ -57,41 +63,53 @@ def export(
 
     Each is compared with what PyTorch says; one that differs is an error, and is not written.
     """
+    if only != "detector":
+        typer.echo(_export_behaviour(out / BEHAVIOUR, checkpoint, windows))
+    if only != "behaviour":
+        typer.echo(_export_detector(out / DETECTED, detector, imgsz, images))
+
+
+def _export_behaviour(path: Path, checkpoint: Path, windows: Path | None) -> str:
     from yololstm import checkpoint as checkpoints
     from yololstm import exporting
 
-    if only != "detector":
-        trained = checkpoints.load(checkpoint)
-        compared = _windows(windows, trained, checkpoint)
-        path = out / BEHAVIOUR
-        worst = exporting.export_behaviour(path, trained, checkpoint, compared)
-        typer.echo(f"{path}  differs from PyTorch by at most {worst:.1e} on {compared.told}")
-    if only != "behaviour":
-        weights, side = detector_weights(detector), extract_and_crf(imgsz=imgsz)[0].imgsz
-        compared = _images(images)
-        path = out / DETECTED
-        confidence, pixels = exporting.export_detector(path, weights, side, compared)
-        differ = f"{confidence:.1e} in confidence and {pixels:.1e} pixels"
-        typer.echo(f"{path}  differs from PyTorch by at most {differ} on {compared.told}")
+    trained = checkpoints.load(checkpoint)
+    sample = _sample(
+        windows,
+        _WINDOWS,
+        lambda source: exporting.windows_of(source, trained, checkpoint),
+        lambda: exporting.random_windows(trained),
+    )
+    worst = exporting.export_behaviour(path, trained, checkpoint, sample)
+    return f"{path}  differs from PyTorch by at most {worst:.1e} on {sample.told}"
 
 
-def _windows(chosen: Path | None, trained: Checkpoint, path: Path) -> Sample:
+def _export_detector(path: Path, detector: str, imgsz: int | None, images: Path | None) -> str:
     from yololstm import exporting
-    from yololstm.errors import CheckpointError
 
+    weights, side = detector_weights(detector), extract_and_crf(imgsz=imgsz)[0].imgsz
+    sample = _sample(images, _IMAGES, exporting.images_of, exporting.random_images)
+    confidence, pixels = exporting.export_detector(path, weights, side, sample)
+    differ = f"{confidence:.1e} in confidence and {pixels:.1e} pixels"
+    return f"{path}  differs from PyTorch by at most {differ} on {sample.told}"
+
+
+def _sample(
+    chosen: Path | None,
+    usual: Path,
+    read: Callable[[Path], Sample],
+    make: Callable[[], Sample],
+) -> Sample:
+    """Of what was chosen, else of the folder that the pipeline makes. Random ones where that is not
+    there; and where it is of no use, which is told."""
     if chosen is not None:
-        return exporting.windows_of(chosen, trained, path)
+        return read(chosen)
+    if not usual.is_dir():
+        return make()
     try:
-        if _WINDOWS.is_dir():
-            return exporting.windows_of(_WINDOWS, trained, path)
-    except CheckpointError:
-        pass  # They are of another training.
-    return exporting.random_windows(trained)
-
-
-def _images(chosen: Path | None) -> Sample:
-    from yololstm import exporting
-
-    if chosen is None and not _IMAGES.is_dir():
-        return exporting.random_images()
-    return exporting.images_of(chosen or _IMAGES)
+        return read(usual)
+    except (CheckpointError, DataError, EmptyError) as error:
+        sample = make()
+        place, problem = error.problem.place, error.problem.problem
+        typer.echo(f"compared on {sample.told}, for {place}: {problem}", err=True)
+        return sample

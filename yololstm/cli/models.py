@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from yololstm.cli.choices import (
+    BEHAVIOUR,
     CHECKPOINT,
+    DETECTED,
     DETECTOR,
+    EXPORT,
     MODELS,
     check_pose_weights,
     detector_params,
     extract_and_crf,
     pose_model,
 )
-from yololstm.cli.exporting import BEHAVIOUR, DETECTED, EXPORT
 from yololstm.console import exit_on_error
 from yololstm.errors import CheckpointError, WeightsError
 from yololstm.settings import Backend
@@ -61,26 +63,37 @@ def fetch(
     """Fetch the models that are needed and can be fetched, unless they are there.
 
     Nothing else ever fetches one. The model of mediapipe is 35 MB from the package index; weights
-    that are named as ultralytics publishes them come from its releases. Each is
-    checked against the sha256 that it was published with, or that params.yaml says.
+    that are named as ultralytics publishes them come from its releases. Each is checked against the
+    sha256 that yololstm knows of it, or that params.yaml says. Of other names nobody knows any:
+    what comes first is trusted, and its sha256 is recorded, so that **verify** sees when it is
+    another.
     """
-    from yololstm import fetching, weights
-
     extract, _ = extract_and_crf(
         backend=backend,
         pose_weights=pose_weights,
         pose_sha256=None if pose_weights is None else "",
     )
     check_pose_weights(pose_weights, extract)
-    if extract.backend == "mediapipe":
-        fetching.pose_landmarker(MODELS, offline=offline)
-    else:
-        fetching.published(extract.pose_weights, extract.pose_sha256, MODELS, offline=offline)
-    typer.echo(pose_model(extract))
+    typer.echo(_fetch_pose(extract, offline))
     name, sha256 = detector_params() if detector is None else (detector, "")
     if Path(name).suffix == ".pt":
-        fetching.published(name, sha256, MODELS, offline=offline)
-        typer.echo(weights.resolve(name, sha256, MODELS))
+        typer.echo(_fetch_detector(name, sha256, offline))
+
+
+def _fetch_pose(extract: Extract, offline: bool) -> Path:
+    from yololstm import fetching
+
+    if extract.backend == "mediapipe":
+        return fetching.pose_landmarker(MODELS, offline=offline)
+    fetching.published(extract.pose_weights, extract.pose_sha256, MODELS, offline=offline)
+    return pose_model(extract)
+
+
+def _fetch_detector(name: str, sha256: str, offline: bool) -> Path:
+    from yololstm import fetching, weights
+
+    fetching.published(name, sha256, MODELS, offline=offline)
+    return weights.resolve(name, sha256, MODELS)
 
 
 @app.command("list")
@@ -106,8 +119,9 @@ def verify() -> None:
     """Check each model against the checksum that it should have.
 
     That is what yololstm itself says of it, or params.yaml, dvc.lock, or a file beside it,
-    NAME.sha256, as sha256sum writes it. The exit status is 1 where a model that is needed is absent
-    or nobody says what its checksum is, and where any is another than it should be.
+    NAME.sha256, as sha256sum writes it and as fetch does: "as when it was fetched". The exit status
+    is 1 where a model that is needed is absent or nobody says what its checksum is, and where any
+    is another than it should be.
     """
     from yololstm import inventory
 
@@ -116,8 +130,8 @@ def verify() -> None:
         verdict = inventory.verify(model)
         if verdict.problem:
             state, text = "WRONG" if verdict.sha256 else "ABSENT", str(verdict.problem)
-        elif verdict.said_by:
-            state, text = "ok", f"{model.path}, as {verdict.said_by} says"
+        elif verdict.likeness:
+            state, text = "ok", f"{model.path}, {verdict.likeness}"
         else:
             state, text = "UNKNOWN", f"{model.path}: nobody says what its checksum is. {_TRUST}"
         failed |= state == "WRONG" or (model.needed and state != "ok")
@@ -129,22 +143,38 @@ def verify() -> None:
 _TRUST: Final = "If you trust it, sha256sum NAME > NAME.sha256 in its folder."
 
 
-def needed() -> list[Model]:
-    """What run takes, with the params.yaml of the working directory."""
+def pose() -> Model:
+    """What finds joints, with the params.yaml of the working directory."""
+    from yololstm import weights
     from yololstm.inventory import Model
-    from yololstm.settings import FIND_PERSONS
 
     extract, _ = extract_and_crf()
-    found = [_pose(extract)]
-    if extract.backend not in FIND_PERSONS:
-        remedy = f"dvc repro detector makes it, dvc pull {DETECTOR} gets it"
-        found.append(Model("detector", _weights_in(Path(DETECTOR)), remedy=remedy))
+    remedy = "Run yololstm models fetch"
+    if extract.backend == "mediapipe":
+        path = MODELS / weights.POSE_LANDMARKER
+        return Model("pose", path, weights.POSE_LANDMARKER_SHA256, _OURS, remedy)
+    name, sha256 = extract.pose_weights, extract.pose_sha256
+    if not weights.is_published(name):
+        return Model("pose", Path(name), sha256, _PARAMS, "Check extract.pose_weights")
+    if sha256:
+        return Model("pose", MODELS / name, sha256, _PARAMS, remedy)
+    return replace(_published(MODELS / name), role="pose", remedy=remedy, needed=True)
+
+
+def trained() -> list[Model]:
+    """What run takes beside that, with torch."""
+    from yololstm.inventory import Model
+
     remedy = f"dvc repro makes it, dvc pull {CHECKPOINT} gets it"
-    return [*found, Model("classifier", CHECKPOINT, remedy=remedy)]
+    classifier = Model("classifier", CHECKPOINT, remedy=remedy)
+    if _backend_finds_persons():
+        return [classifier]
+    remedy = f"dvc repro detector makes it, dvc pull {DETECTOR} gets it"
+    return [Model("detector", _weights_in(Path(DETECTOR)), remedy=remedy), classifier]
 
 
 def exported() -> list[Model]:
-    """What run takes in the place of detector and classifier, without torch."""
+    """The same without torch; no backend that finds persons runs so."""
     from yololstm.inventory import Model
 
     paths = (EXPORT / DETECTED, EXPORT / BEHAVIOUR)
@@ -155,44 +185,32 @@ def exported() -> list[Model]:
 def wanted() -> list[Model]:
     """What run takes, with torch or, where there are only exports, without; then, what else is
     there: exports, and what was fetched."""
-    pose, *models = needed()
+    used, with_torch = pose(), trained()
     exports = [model for model in exported() if model.path.exists()]
-    if len(exports) == len(exported()) and not any(model.path.exists() for model in models):
-        return [pose, *(replace(model, needed=True) for model in exports), *_fetched(pose.path)]
-    return [pose, *models, *exports, *_fetched(pose.path)]
-
-
-def _fetched(pose: Path) -> list[Model]:
-    """All but the pose model that is in use."""
-    from yololstm import weights
-    from yololstm.inventory import Model
-
-    return [
-        Model("fetched", path, weights.PUBLISHED.get(path.name, ""), _OURS, needed=False)
-        for path in sorted(MODELS.glob("*.pt"))
-        if path != pose
-    ]
+    others = [_published(path) for path in sorted(MODELS.glob("*.pt")) if path != used.path]
+    runs_without = len(exports) == len(exported()) and not _backend_finds_persons()
+    if runs_without and not any(model.path.exists() for model in with_torch):
+        return [used, *(replace(model, needed=True) for model in exports), *others]
+    return [used, *with_torch, *exports, *others]
 
 
 _OURS: Final = "yololstm itself"
+_PARAMS: Final = "params.yaml"
 
 
-def _pose(extract: Extract) -> Model:
+def _backend_finds_persons() -> bool:
+    from yololstm.settings import FIND_PERSONS
+
+    return extract_and_crf()[0].backend in FIND_PERSONS
+
+
+def _published(path: Path) -> Model:
+    """Weights in MODELS."""
     from yololstm import weights
     from yololstm.inventory import Model
 
-    remedy = "Run yololstm models fetch"
-    if extract.backend == "mediapipe":
-        path = MODELS / weights.POSE_LANDMARKER
-        return Model("pose", path, weights.POSE_LANDMARKER_SHA256, _OURS, remedy)
-    name = extract.pose_weights
-    if extract.pose_sha256:
-        sha256, said_by = extract.pose_sha256, "params.yaml"
-    else:
-        sha256, said_by = weights.PUBLISHED.get(name, ""), _OURS
-    if weights.is_published(name):
-        return Model("pose", MODELS / name, sha256, said_by, remedy)
-    return Model("pose", Path(name), extract.pose_sha256, said_by, "Check extract.pose_weights")
+    sha256 = weights.PUBLISHED.get(path.name, "")
+    return Model("fetched", path, sha256, _OURS, needed=False, is_fetched=True)
 
 
 def _weights_in(folder: Path) -> Path:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import typer
 
 from yololstm.cli.choices import (
+    BEHAVIOUR,
     CHECKPOINT,
+    DETECTED,
     DETECTOR,
+    EXPORT,
     check_pose_weights,
     detector_weights,
     extract_and_crf,
     pose_model,
 )
-from yololstm.cli.exporting import BEHAVIOUR, DETECTED, EXPORT
 from yololstm.console import exit_on_error
 from yololstm.errors import ParamsError, YololstmError
 from yololstm.settings import Backend
