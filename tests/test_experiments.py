@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from tests import miniature as project
 from tests.people import ROOT
@@ -142,15 +143,15 @@ def test_scripts_of_the_page_are_those_that_were_published() -> None:
 
 
 def params_with_comments() -> Iterator[tuple[str, str]]:
-    """Every key of params.yaml, with the comment above it."""
+    """Every key of params.yaml, with the comment above or behind it."""
     section, comment = "", ""
     for line in (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines():
         if found := re.fullmatch(r"  # (.+)", line):
             comment = f"{comment} {found[1]}".strip()
         elif found := re.match(r"(\w+):", line):
             section, comment = found[1], ""
-        elif found := re.match(r"  (\w+):", line):
-            yield f"{section}.{found[1]}", comment
+        elif found := re.match(r"  (\w+):[^#]*(?:# (.+))?", line):
+            yield f"{section}.{found[1]}", comment or found[2] or ""
             comment = ""
         else:
             comment = ""
@@ -160,6 +161,16 @@ def test_every_param_is_explained_where_it_is() -> None:
     explained = dict(params_with_comments())
     assert set(explained) == set(_keys())
     assert not [key for key, comment in explained.items() if not comment]
+
+
+def test_a_param_of_a_run_changes_one_line(tmp_path: Path) -> None:
+    """DVC writes lists anew, without the lines between them and the next key."""
+    written = shutil.copy(ROOT / "params.yaml", tmp_path)
+    apply_overrides(written, ["segment.length=7"])
+    before, after = (
+        Path(file).read_text(encoding="utf-8") for file in (ROOT / "params.yaml", written)
+    )
+    assert after == before.replace("  length: 16\n", "  length: 7\n")
 
 
 def test_page_of_the_pipeline_says_what_each_stage_reads_and_writes() -> None:

@@ -34,11 +34,12 @@ LAYERS = {
         " running catalogue indexing datasets cvat pose sample material safexml thumbnails finding"
         " remembering unpacking zips fitting keypoints reporting extractor fingerprint settings"
         " seeding landmark_store members casting detector_training detector_export yolo_data"
-        " following sight streams sharing exporting runtime fetching inventory installed remote doctor"
+        " following sight sharing exporting runtime fetching inventory installed remote doctor"
+        " streams"
     ),
     3: "cli __main__ live",
 }
-#: Vendor libraries, each imported by one module or package; av by one for files and one for cameras.
+#: Vendor libraries, each imported by one module or package; av by one for files, one for cameras.
 VENDORS = {
     "mediapipe": "pose.mediapipe",
     "ultralytics": "detector",

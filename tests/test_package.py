@@ -140,10 +140,10 @@ def test_what_an_extra_brings_is_named_where_it_is_missing(
     pythons: Mapping[str, Path], away: Path
 ) -> None:
     for name, command, remedy in (
-        ("base", ("data", "check", "."), "pip install 'yololstm[pipeline]'."),
-        ("base", ("export",), "pip install 'yololstm[export]'."),
-        ("onnx", ("export",), "pip install yololstm; yololstm run --runtime onnx does without."),
-        ("onnx", RUN, "pip install yololstm; yololstm run --runtime onnx does without."),
+        ("base", ("data", "check", "."), "pip install '.[pipeline]' in its clone"),
+        ("base", ("export",), "pip install '.[export]' in its clone"),
+        ("onnx", ("export",), "; yololstm run --runtime onnx does without."),
+        ("onnx", RUN, "; yololstm run --runtime onnx does without."),
     ):
         done = run(pythons[name], away, *command)
         assert (done.returncode, done.stdout) == (1, "")

@@ -58,7 +58,9 @@ def remedy(module: str) -> str:
 
 
 def install(extra: str) -> str:
-    return f"pip install '{ITSELF}[{extra}]'" if extra else f"pip install {ITSELF}"
+    """No index is known to have it: it comes from a clone or from a wheel that somebody built."""
+    wanted = f"[{extra}]" if extra else ""
+    return f"pip install '.{wanted}' in its clone, or its 'WHEEL{wanted}'"
 
 
 def _normalized(name: str) -> str:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
-from yololstm.cli import checking, doctor, exporting, models, running
+from yololstm.cli import checking, doctor, exporting, models, running, watching
+
+
+_NO_LIBRARY: Final = "cannot open shared object file"
+_SYSTEM_LIBRARIES: Final = (
+    "It is the system's to install: of Debian, apt install libgl1 libglib2.0-0"
+)
 
 
 class _Commands(TyperGroup):
-    """Tells which extra brings a package that a command needs and that is not installed."""
+    """Tells what brings a package or a library that a command needs and that is not installed."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -25,6 +31,11 @@ class _Commands(TyperGroup):
                 raise
             print(f"error: {error.name}: it is not installed. {remedy}.", file=sys.stderr)
             sys.exit(1)
+        except ImportError as error:
+            if _NO_LIBRARY not in str(error):
+                raise
+            print(f"error: {error}. {_SYSTEM_LIBRARIES}.", file=sys.stderr)
+            sys.exit(1)
 
 
 app = typer.Typer(
@@ -35,6 +46,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command()(running.run)
+app.command()(watching.watch)
 app.command()(exporting.export)
 app.command()(doctor.doctor)
 app.add_typer(checking.app, name="data")

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.people import FIGURE, LABELS, acting, landmarks
+from yololstm import smoothing
+from yololstm.events import Event, Rule, Signal, detect
+from yololstm.inference import Classifier
+from yololstm.landmarks import Landmarks
+from yololstm.live import engine as engines
+from yololstm.live.engine import Engine
+from yololstm.scaling import BodyScaling
+from yololstm.windows import WindowSpec
+
+SPEC = WindowSpec(fps=3, length=6, hop=2, max_gap_s=1.0, min_valid=0.5)
+RULE = Rule(dict.fromkeys(LABELS, 0.4), leave=0.7, merge_gap_s=1.0, cool_down_s=3.0)
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def network(x: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Says something else of each window, and of a window the same whatever is beside it."""
+    weight = np.random.default_rng(7).normal(0, 1, (SPEC.length * 26, 4))
+    said = [weight.T @ row.astype(np.float64).reshape(-1) for row in x]
+    logits = np.array(said).reshape(-1, 4) / 8 + valid.mean(axis=(1, 2))[:, None]
+    return np.asarray(logits, dtype=np.float32)
+
+
+def classifier(spec: WindowSpec = SPEC) -> Classifier:
+    return Classifier(network, BodyScaling(), spec, LABELS, rule=RULE)
+
+
+Row = tuple[int, float, tuple[float, ...]]
+
+
+class Watched:
+    """What an engine made of landmarks that it saw frame by frame."""
+
+    def __init__(self, seen: Landmarks, times: Sequence[float], fps: float, **options: Any) -> None:
+        self.engine = Engine(classifier(options.pop("spec", SPEC)), fps, **options)
+        self.windows: list[Row] = []
+        self.told_s: list[float] = []
+        self.signals: list[Signal] = []
+        self.kept = 0
+        feed = self.engine._stream.feed
+
+        def spied(track: int, start_s: float, probability: np.ndarray) -> list[Signal]:
+            self.windows.append((track, start_s, tuple(probability.tolist())))
+            self.told_s.append(now_s)
+            return feed(track, start_s, probability)
+
+        self.engine._stream.feed = spied  # type: ignore[method-assign, assignment]
+        for now_s, frame in _frames(seen, times):
+            self.signals += self.engine.feed(frame, now_s)
+            rows = sum(len(person._rows) for person in self.engine._people.values())
+            self.kept = max(self.kept, rows)
+        now_s = math.inf
+        self.signals += self.engine.finish()
+
+    @property
+    def events(self) -> list[Event]:
+        ended = [signal.event for signal in self.signals if signal.kind == "ended"]
+        return sorted(ended, key=_order)
+
+
+def _order(event: Event) -> tuple[float, int, float, str]:
+    return event.start_s, event.track, event.end_s, event.label
+
+
+def _frames(seen: Landmarks, times: Sequence[float]) -> Iterator[tuple[float, Landmarks]]:
+    for time_s in times:
+        yield time_s, seen[seen.time_s == time_s]
+
+
+def offline(seen: Landmarks, spec: WindowSpec = SPEC) -> tuple[list[Row], list[Event]]:
+    said = classifier(spec).classify(seen)
+    rows = zip(said.track.tolist(), said.start_s.tolist(), said.probability.tolist(), strict=True)
+    events = detect(
+        said.track,
+        said.start_s,
+        said.probability,
+        window_s=spec.length / spec.fps,
+        labels=LABELS,
+        rule=RULE,
+    )
+    events.sort(key=_order)
+    return [(track, start_s, tuple(row)) for track, start_s, row in rows], events
+
+
+def shop(seed: int, fps: float, unsteady: float, absent: float) -> tuple[Landmarks, list[float]]:
+    """Some people for a while each; they are hidden at times, and more often some joints are."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, int(30 * fps)))
+    times = rng.uniform(0, 9) + (np.arange(n) + unsteady * rng.uniform(-0.4, 0.4, n)) / fps
+    people = {}
+    for track in range(1, int(rng.integers(2, 5))):
+        first, end = sorted(rng.integers(0, n + 1, 2))
+        if first == end:
+            continue
+        here = np.arange(first, end)
+        xy = acting(str(rng.choice(LABELS)), times[here], rng)
+        for joint in range(13):
+            xy[_spells(rng, len(here), absent, 2 * fps), joint] = np.nan
+        xy[_spells(rng, len(here), absent / 2, 2 * fps)] = np.nan
+        out = _spells(rng, len(here), absent / 2, 2 * fps)
+        out[0] = False
+        people[track] = (times[here[~out]], xy[~out])
+    return landmarks(people), times.tolist()
+
+
+def _spells(rng: np.random.Generator, n: int, share: float, longest: float) -> np.ndarray:
+    """(n,) whether each frame is in one of some spells, none longer than ``longest`` frames."""
+    within = np.zeros(n, dtype=bool)
+    at = 0
+    while at < n:
+        length = int(rng.integers(1, max(2, int(longest))))
+        if rng.random() < share:
+            within[at : at + length] = True
+            at += 1  # so that no two are one
+        at += length
+    return within
+
+
+@given(seeds, st.sampled_from([2.0, 3.0, 5.0, 10.0]), st.sampled_from([0, 1]), st.floats(0, 0.6))
+@settings(max_examples=150)
+def test_what_is_seen_live_is_what_is_found_in_a_file(
+    seed: int, fps: float, unsteady: float, absent: float
+) -> None:
+    seen, times = shop(seed, fps, unsteady, absent)
+    watched = Watched(seen, times, fps)
+    windows, events = offline(seen)
+    assert sorted(watched.windows) == sorted(windows)
+    assert watched.events == events
+    assert not watched.engine._people
+    assert not watched.engine._stream._watches
+
+
+def test_there_is_something_to_find() -> None:
+    found = [offline(shop(seed, 5.0, 1, 0.3)[0]) for seed in range(20)]
+    assert sum(len(windows) for windows, _ in found) > 150
+    assert len({event.label for _, events in found for event in events}) >= 2
+
+
+@given(seeds, st.floats(0, 0.5))
+@settings(max_examples=20)
+def test_joints_are_smoothed_as_in_a_file(seed: int, absent: float) -> None:
+    seen, times = shop(seed, 8.0, 1, absent)
+    watched = Watched(seen, times, 8.0, smooth=True)
+    assert sorted(watched.windows) == sorted(offline(smoothing.smooth(seen, "one_euro"))[0])
+
+
+@pytest.mark.parametrize("hop", [1, 6, 9])
+def test_windows_may_overlap_or_not(hop: int) -> None:
+    spec = replace(SPEC, hop=hop)
+    seen, times = shop(3, 7.0, 1, 0.3)
+    watched = Watched(seen, times, 7.0, spec=spec)
+    windows, events = offline(seen, spec)
+    assert windows
+    assert sorted(watched.windows) == sorted(windows)
+    assert watched.events == events
+
+
+def test_a_window_is_told_with_the_frame_that_completes_it() -> None:
+    times = np.arange(60) / 6
+    seen = landmarks({1: (times, acting("theft", times, np.random.default_rng(0)))})
+    watched = Watched(seen, times.tolist(), 6.0)
+    last_s = [start_s + (SPEC.length - 1) / SPEC.fps for _, start_s, _ in watched.windows]
+    assert len(last_s) > 10
+    np.testing.assert_allclose(watched.told_s, last_s, atol=1e-5)
+
+
+def test_a_joint_that_was_just_lost_is_waited_for_no_longer_than_a_gap() -> None:
+    times = np.arange(90) / 6
+    xy = acting("theft", times, np.random.default_rng(0))
+    xy[40:, 2] = np.nan
+    watched = Watched(landmarks({1: (times, xy)}), times.tolist(), 6.0)
+    last_s = np.array([start_s + (SPEC.length - 1) / SPEC.fps for _, start_s, _ in watched.windows])
+    delay_s = np.array(watched.told_s) - last_s
+    assert 0.5 < delay_s.max() <= SPEC.max_gap_s + 1 / 6 + 1e-6
+    assert delay_s[last_s > times[40] + 1].max() < 1e-6
+
+
+def test_no_more_is_kept_for_longer() -> None:
+    def kept(seconds: int) -> Watched:
+        times = np.arange(seconds * 6) / 6
+        still = np.tile(FIGURE * 90, (len(times), 1, 1))
+        return Watched(landmarks({1: (times, still)}), times.tolist(), 6.0)
+
+    short, long = kept(20), kept(200)
+    assert long.kept == short.kept < 40
+
+
+def test_a_grid_that_began_long_ago_begins_anew_where_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engines, "_GRID_S", 5.0)
+    rng = np.random.default_rng(0)
+    times = np.cumsum(rng.uniform(0.5, 1.5, 300)) / 7
+    xy = acting("theft", times, rng)
+    xy[rng.random((300, 13)) < 0.2] = np.nan
+    seen = landmarks({1: (times, xy)})
+    watched, (windows, events) = Watched(seen, times.tolist(), 7.0), offline(seen)
+    assert len(windows) == len(watched.windows) > 20
+    for got, expected in zip(sorted(watched.windows), sorted(windows), strict=True):
+        assert got[0] == expected[0]
+        assert got[1] == pytest.approx(expected[1], abs=1e-9)
+        assert got[2] == pytest.approx(expected[2], abs=1e-5)
+    assert [(e.label, e.track) for e in watched.events] == [(e.label, e.track) for e in events]
+
+
+def test_people_who_left_are_forgotten_and_their_events_end() -> None:
+    times = np.arange(120) / 6
+    xy = acting("theft", times, np.random.default_rng(0))
+    seen = landmarks({k: (times[20 * k : 20 * k + 20], xy[20 * k : 20 * k + 20]) for k in range(5)})
+    engine = Engine(classifier(), 6.0)
+    most = 0
+    for time_s, frame in _frames(seen, times.tolist()):
+        engine.feed(frame, time_s)
+        most = max(most, len(engine._people), len(engine._stream._watches))
+    assert most <= 3
+    assert not engine._people

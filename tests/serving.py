@@ -1,0 +1,95 @@
+"""A network camera on this machine: MPEG-TS over HTTP, as it happens, to whoever asks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import av
+import numpy as np
+
+from yololstm.video import Image
+
+
+class Camera:
+    """Films from when it is made on. Only who knows the password sees it."""
+
+    def __init__(self, picture: Callable[[float], Image], fps: int) -> None:
+        """picture: what it sees, by seconds since it was made."""
+        self._picture = picture
+        self._fps = fps
+        self._began = time.monotonic()
+        self._on = threading.Event()
+        self._on.set()
+        self.asked = 0
+        camera = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                camera.asked += 1
+                if not camera._on.is_set():
+                    self.send_error(503)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Type", "video/mp2t")
+                self.end_headers()
+                with suppress(OSError, av.FFmpegError):
+                    camera._film(self.wfile)
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://somebody:geheim@127.0.0.1:{self._server.server_port}/geheim?key=geheim"
+
+    def cut(self) -> None:
+        """Ends what it shows, and shows nothing to who comes back."""
+        self._on.clear()
+
+    def resume(self) -> None:
+        self._on.set()
+
+    def close(self) -> None:
+        self.cut()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _film(self, file: Any) -> None:
+        with av.open(file, "w", format="mpegts") as container:
+            image = self._picture(0.0)
+            stream = container.add_stream("libx264", rate=self._fps)
+            stream.height, stream.width = image.shape[:2]
+            stream.pix_fmt = "yuv420p"
+            stream.options = {"preset": "ultrafast", "tune": "zerolatency", "threads": "1"}
+            stream.gop_size = self._fps
+            first = int((time.monotonic() - self._began) * self._fps)
+            n = first
+            while self._on.is_set():
+                due = self._began + n / self._fps
+                time.sleep(max(0.0, due - time.monotonic()))
+                frame = av.VideoFrame.from_ndarray(self._picture(n / self._fps), format="rgb24")
+                frame.pts = n - first
+                container.mux(stream.encode(frame))
+                n += 1
+
+
+@contextmanager
+def camera(picture: Callable[[float], Image] | None = None, fps: int = 20) -> Iterator[Camera]:
+    filming = Camera(picture or shade, fps)
+    try:
+        yield filming
+    finally:
+        filming.close()
+
+
+def shade(time_s: float) -> Image:
+    """Tells its time: each second is a shade, which comes again every 8 s."""
+    return np.full((96, 128, 3), 20 + 28 * (int(time_s) % 8), dtype=np.uint8)

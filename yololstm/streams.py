@@ -1,0 +1,419 @@
+"""Video as it comes: a file, a webcam or a network camera, read by a thread, through PyAV.
+
+A camera is never waited for: where whoever takes its frames is slower than it, the oldest are
+dropped and counted, and where it is lost it is connected anew until somebody stops. A file can be
+read whole, or played at its own pace as if it were a camera.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, NamedTuple, Protocol, Self
+from urllib.parse import urlsplit
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from yololstm import video
+from yololstm.errors import ParamsError, VideoError
+from yololstm.video import Frame, Image
+
+State = Literal["connecting", "live", "lost", "ended"]
+SCHEMES: Final = ("rtsp", "rtsps", "http", "https")
+
+_PROTOCOLS: Final = "rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto,data"
+"""What an address may lead on to; above all no file of this machine."""
+_HELD: Final = 4
+"""Frames that wait to be taken: what a camera may be behind by."""
+_BREAK_S: Final = 10.0
+"""A camera's clock that jumps by more was set,"""
+_BACK_S: Final = 0.5
+"""as one that falls back by more."""
+_EARLY: Final = 0.1
+"""As in video."""
+
+
+class Shot(NamedTuple):
+    frame: Frame
+    """Its time goes on over lost connections, by the clock of this machine."""
+    arrived: datetime
+    """UTC."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a camera is waited for, all in seconds."""
+
+    timeout_s: float = 10.0
+    """Without an answer or a frame, until it counts as lost."""
+    first_s: float = 1.0
+    """From the loss to the next try, twice as long from try to try,"""
+    last_s: float = 30.0
+    """but never longer than this."""
+    cut_s: float = 2.0
+    """Without a picture, until nobody knows any more who is who."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    read: int = 0
+    """Frames that were due, those that were dropped included."""
+    dropped: int = 0
+
+
+def open(
+    source: str,
+    fps: float,
+    *,
+    realtime: bool = False,
+    patience: Patience | None = None,
+    on_state: Callable[[State, str], None] | None = None,
+) -> Stream:
+    """source: a file's path, the number of a webcam, or an address of SCHEMES.
+
+    fps: at most so many frames a second, chosen as video.read does. realtime: play a file at its
+    pace. on_state: told each new state, and why, by the thread that reads.
+    Raises ParamsError for what is no source; VideoError for a file that is no video. A camera
+    that is not there is lost.
+    """
+    tell = on_state or (lambda state, why: None)
+    if device := re.fullmatch(r"(?:/dev/video)?(\d+)", source):
+        address = _Address(f"/dev/video{device[1]}", format="v4l2")
+    elif "://" in source:
+        address = _Address.of_url(source)
+    else:
+        return Stream(_File(Path(source), fps, realtime), waits=not realtime, on_state=tell)
+    return Stream(_Camera(address, fps, patience or Patience()), waits=False, on_state=tell)
+
+
+def shown(source: str) -> str:
+    """The source as it may be printed: passwords stand anywhere in addresses, so of one no more
+    than the host is shown."""
+    if "://" not in source:
+        return source
+    parts = urlsplit(source)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/…"
+
+
+class Stream:
+    """Shots, one by one; None where so long nothing was seen that nobody knows who is who.
+
+    A thread reads from when it is made to when it is closed. Iterating raises VideoError, after the
+    frames that could be decoded, where a file breaks off.
+    """
+
+    def __init__(
+        self, source: _Source, *, waits: bool, on_state: Callable[[State, str], None]
+    ) -> None:
+        """waits: the thread waits for whoever takes the frames; else it drops the oldest."""
+        self._source = source
+        self._waits = waits
+        self._on_state = on_state
+        self._state: State = "connecting"
+        self._counts = Counts()
+        self._held: deque[_Item] = deque()
+        self._error: VideoError | None = None
+        self._changed = threading.Condition()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="stream", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def counts(self) -> Counts:
+        return self._counts
+
+    def rate(self) -> Fraction:
+        """Of the frames, at most. Waits for the first one, which is when a camera tells."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._counts.read or self._state == "ended")
+        asked = Fraction(self._source.every).limit_denominator(1000)
+        return min(self._source.fps or asked, asked)
+
+    def __iter__(self) -> Iterator[Shot | None]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._held or self._state == "ended")
+                if not self._held:
+                    break
+                item = self._held.popleft()
+                self._changed.notify_all()
+            yield None if item is None else item.shot()
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """Read no more: what is held can still be taken. From any thread or signal handler."""
+        self._stopped.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Waits for the thread, but no longer than a moment for a camera that does not answer."""
+        self.stop()
+        with self._changed:
+            self._held.clear()
+            self._set("ended")
+        self._thread.join(timeout=1.0)
+
+    def _read(self) -> None:
+        try:
+            for item in self._source.items(self._tell, self._stopped):
+                self._put(item)
+                if self._stopped.is_set():
+                    break
+        except VideoError as error:
+            self._error = error
+        finally:
+            self._tell("ended", "")
+
+    def _put(self, item: _Item) -> None:
+        with self._changed:
+            if self._waits:
+                self._changed.wait_for(lambda: len(self._held) < _HELD or self._stopped.is_set())
+            if self._state == "ended":
+                return
+            if item is not None:
+                frames = sum(one is not None for one in self._held)
+                dropped = frames >= _HELD and not self._waits
+                if dropped:
+                    self._held.remove(next(one for one in self._held if one is not None))
+                self._counts = Counts(self._counts.read + 1, self._counts.dropped + dropped)
+            if item is not None or None not in self._held:
+                self._held.append(item)
+            self._changed.notify_all()
+
+    def _tell(self, state: State, why: str) -> None:
+        with self._changed:
+            if state == self._state and state != "connecting":
+                return
+            is_over = self._state == "ended"
+            self._set(state)
+        if not is_over:
+            self._on_state(state, why)
+
+    def _set(self, state: State) -> None:
+        if self._state != "ended":
+            self._state = state
+        self._changed.notify_all()
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """A frame that nobody has taken yet: its picture is made when somebody does."""
+
+    index: int
+    time_s: float
+    image: Callable[[], Image]
+    arrived: datetime
+
+    def shot(self) -> Shot:
+        return Shot(Frame(self.index, self.time_s, self.image()), self.arrived)
+
+
+_Item = _Waiting | None
+_Tell = Callable[[State, str], None]
+
+
+class _Source(Protocol):
+    every: float
+    """So many frames a second are taken, at most."""
+    fps: Fraction | None
+    """Its own; None where it does not say, or not yet."""
+
+    def items(self, tell: _Tell, stopped: threading.Event) -> Iterator[_Item]:
+        """In the thread that reads. Ends with the source, or soon after ``stopped`` is set."""
+        ...
+
+
+class _File:
+    def __init__(self, path: Path, fps: float, realtime: bool) -> None:
+        self._path = path
+        self.every = fps
+        self._realtime = realtime
+        self.fps: Fraction | None = video.probe(path).fps
+
+    def items(self, tell: _Tell, stopped: threading.Event) -> Iterator[_Item]:
+        tell("live", "")
+        began = time.monotonic()
+        for frame in video.read(self._path, self.every):
+            if self._realtime and stopped.wait(began + frame.time_s - time.monotonic()):
+                return
+            yield _Waiting(frame.index, frame.time_s, _always(frame.image), datetime.now(UTC))
+
+
+@dataclass(frozen=True)
+class _Address:
+    url: str
+    format: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of_url(cls, url: str) -> Self:
+        scheme = url.partition("://")[0].lower()
+        if scheme not in SCHEMES:
+            problem = f"{scheme}:// is not known"
+            raise ParamsError("SOURCE", problem, f"Give an address of {', '.join(SCHEMES)}")
+        # To find the rate in more frames takes a second, and so does catching up with it.
+        options = {"protocol_whitelist": _PROTOCOLS, "fpsprobesize": "3"}
+        if scheme.startswith("rtsp"):
+            options["rtsp_transport"] = "tcp"
+        return cls(url, options=tuple(options.items()))
+
+    def open(self, timeout_s: float) -> InputContainer:
+        return av.open(
+            self.url,
+            format=self.format,
+            container_options=dict(self.options),
+            metadata_errors="replace",
+            timeout=timeout_s,
+        )
+
+
+class _Camera:
+    def __init__(self, address: _Address, fps: float, patience: Patience) -> None:
+        self._address = address
+        self.every = fps
+        self._patience = patience
+        self._clock = _Clock()
+        self.fps: Fraction | None = None
+
+    def items(self, tell: _Tell, stopped: threading.Event) -> Iterator[_Item]:
+        index, last_tick, delay_s = -1, -1, self._patience.first_s
+        while not stopped.is_set():
+            tell("connecting", "")
+            why = "it ended"
+            try:
+                for frame in self._frames(stopped):
+                    tell("live", "")
+                    delay_s = self._patience.first_s
+                    time_s = self._clock.at(frame.time)
+                    if time_s is None:
+                        continue
+                    index += 1
+                    tick = int(time_s * self.every + _EARLY)
+                    if tick > last_tick:
+                        last_tick = tick
+                        yield _Waiting(index, time_s, _picture(frame), datetime.now(UTC))
+            except (av.FFmpegError, OSError) as error:
+                why = error.strerror or type(error).__name__
+            if stopped.is_set():
+                return
+            tell("lost", why)
+            yield from self._wait(delay_s, stopped)
+            delay_s = min(2 * delay_s, self._patience.last_s)
+
+    def _wait(self, delay_s: float, stopped: threading.Event) -> Iterator[_Item]:
+        """Before the next try. Gives None once, where nothing was seen for too long."""
+        left_s = self._clock.left_s(self._patience.cut_s)
+        if left_s is not None and left_s <= delay_s:
+            stopped.wait(left_s)
+            self._clock.cut()
+            yield None
+            delay_s -= left_s
+        stopped.wait(delay_s)
+
+    def _frames(self, stopped: threading.Event) -> Iterator[av.VideoFrame]:
+        """Of one connection."""
+        with self._address.open(self._patience.timeout_s) as container:
+            if not container.streams.video:
+                raise OSError(None, "it has no video")
+            stream = container.streams.video[0]
+            # Threads that take a frame each would hold as many back.
+            stream.thread_type = "SLICE"
+            self.fps = stream.average_rate or stream.guessed_rate or None
+            self._clock.connect()
+            whole = False
+            for packet in container.demux(stream):
+                if stopped.is_set():
+                    return
+                for frame in _decoded(packet):
+                    whole = whole or not frame.is_corrupt
+                    if whole:
+                        yield frame
+
+
+class _Clock:
+    """Presentation time that goes on, from 0 at the first frame, whatever a camera's clock does."""
+
+    def __init__(self) -> None:
+        self._zero_s: float | None = None
+        """Of the camera's clock, in ours; None after it was connected."""
+        self._last_s: float | None = None
+        self._seen = 0.0
+        """Monotonic, of the last frame."""
+        self._is_cut = False
+
+    def connect(self) -> None:
+        self._zero_s = None
+
+    def at(self, camera_s: float | None) -> float | None:
+        """Ours, at a frame that has just come; None for one that is not later than the last.
+
+        camera_s: its own time; None where it has none.
+        """
+        now = time.monotonic()
+        due_s = 0.0 if self._last_s is None else self._last_s + max(now - self._seen, 1e-3)
+        time_s = due_s if camera_s is None else self._continued(camera_s, due_s)
+        if self._last_s is not None and time_s <= self._last_s:
+            return None
+        self._last_s, self._seen, self._is_cut = time_s, now, False
+        return time_s
+
+    def _continued(self, camera_s: float, due_s: float) -> float:
+        ahead_s = 0.0 if self._zero_s is None else camera_s + self._zero_s - due_s
+        last_s = -math.inf if self._last_s is None else self._last_s
+        if self._zero_s is None or abs(ahead_s) > _BREAK_S or due_s + ahead_s < last_s - _BACK_S:
+            self._zero_s = due_s - camera_s
+        return camera_s + self._zero_s
+
+    def left_s(self, patience_s: float) -> float | None:
+        """Until nothing was seen for so long; None where that was so already, or never anything."""
+        if self._last_s is None or self._is_cut:
+            return None
+        return max(0.0, self._seen + patience_s - time.monotonic())
+
+    def cut(self) -> None:
+        self._is_cut = True
+
+
+def _decoded(packet: av.Packet[VideoStream]) -> Iterable[av.VideoFrame]:
+    """A packet that was damaged on its way is left out."""
+    try:
+        return [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
+    except av.InvalidDataError:
+        return []
+
+
+def _picture(frame: av.VideoFrame) -> Callable[[], Image]:
+    return lambda: frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+
+
+def _always(image: Image) -> Callable[[], Image]:
+    return lambda: image
