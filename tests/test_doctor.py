@@ -106,7 +106,10 @@ def test_extra_of_a_module_that_is_not_installed(monkeypatch: pytest.MonkeyPatch
     assert installed.remedy("lxml.etree") == ""
     assert installed.remedy("nobody") == ""
     monkeypatch.setattr(installed, "_version", lambda _: "")
-    assert installed.remedy("lxml.etree") == "pip install '.[pipeline]' in its clone, or its 'WHEEL[pipeline]'"
+    assert (
+        installed.remedy("lxml.etree")
+        == "pip install '.[pipeline]' in its clone, or its 'WHEEL[pipeline]'"
+    )
     assert installed.remedy("sklearn") == installed.remedy("dask") == installed.remedy("lxml")
     assert installed.remedy("dvc_s3") == "pip install '.[s3]' in its clone, or its 'WHEEL[s3]'"
     assert installed.remedy("numpy") == "pip install '.' in its clone, or its 'WHEEL'"

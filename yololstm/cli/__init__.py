@@ -11,7 +11,6 @@ from typer.core import TyperGroup
 
 from yololstm.cli import checking, doctor, exporting, models, running, watching
 
-
 _NO_LIBRARY: Final = "cannot open shared object file"
 _SYSTEM_LIBRARIES: Final = (
     "It is the system's to install: of Debian, apt install libgl1 libglib2.0-0"
