@@ -34,7 +34,7 @@ N_ALONE, N_TOGETHER, N_REAL = 3, 1, 4
 """Clips of the sample with one person, and with two; real ones."""
 SHARED = 1 / 3
 """Of the smaller of two boxes, for them to be of one person."""
-ROUNDS = 2
+ROUNDS = 4
 """How often all cores look at the same clips, so that they all have something to do for long."""
 LONGER = 4
 """How many times over a clip is shown, to see whether memory grows with it."""
