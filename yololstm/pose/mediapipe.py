@@ -78,8 +78,11 @@ class MediaPipePose:
     def __init__(self, model: Path) -> None:
         """Raises WeightsError where the bundle is absent or cannot be loaded."""
         try:
-            bundle = model.read_bytes()
-            self._landmarkers = [_landmarker(one) for one in (_without_search(bundle), bundle)]
+            self._landmarkers = [
+                _landmarker(model_asset_buffer=_without_search(model.read_bytes())),
+                # Mapped into memory, not copied.
+                _landmarker(model_asset_path=str(model)),
+            ]
         except _DAMAGED as error:
             raise WeightsError(
                 model, f"no PoseLandmarker bundle ({error})", "Run yololstm models fetch"
@@ -125,10 +128,11 @@ _LOWEST: Final = (-1.0, -1.0, 0.0)
 _HIGHEST: Final = (2.0, 2.0, 1.0)
 
 
-def _landmarker(bundle: bytes) -> _Landmarker:
+def _landmarker(**bundle: str | bytes) -> _Landmarker:
+    """bundle: the one argument of BaseOptions that says where it is."""
     vision = mediapipe.tasks.vision
     options = vision.PoseLandmarkerOptions(
-        base_options=mediapipe.tasks.BaseOptions(model_asset_buffer=bundle),
+        base_options=mediapipe.tasks.BaseOptions(**bundle),
         running_mode=vision.RunningMode.IMAGE,
         num_poses=1,
         min_pose_detection_confidence=_MIN_CONFIDENCE,
