@@ -410,7 +410,7 @@ def test_pictures_that_may_be_shared_are_put_anywhere(desk: Path) -> None:
     asked = ("data", "check", tree.root, "--kind", "folder", "--out", "told")
     assert invoke(*asked).exit_code == 0
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    changed = text.replace("shareable: [data/raw/sample]", "shareable: []")
+    changed = text.replace("shareable:\n  - data/raw/sample\n", "shareable: []\n")
     assert changed != text
     Path("params.yaml").write_text(changed, encoding="utf-8")
     assert invoke(*asked).stderr.startswith("error: --out: ")
