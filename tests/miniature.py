@@ -56,9 +56,8 @@ def make(folder: Path) -> None:
     for section, values in TINY.items():
         params[section] |= values
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    # Of the real pipeline, whose outputs are not here.
+    # Its outputs are not here.
     (folder / "dvc.lock").unlink()
-    shutil.rmtree(folder / "crossvalidation")
     if (pose_model := ROOT / ".cache/models" / POSE_LANDMARKER).exists():
         (folder / ".cache/models").mkdir(parents=True)
         (folder / ".cache/models" / POSE_LANDMARKER).symlink_to(pose_model)

@@ -124,7 +124,7 @@ def test_an_experiment_is_handed_on(author: Path, sftp: Sftp, tmp_path: Path) ->
     succeed(clone, "bash", "-c", recipe("experiment, others", mine="small"))
     assert "crf: 40" in (clone / "params.yaml").read_text(encoding="utf-8")
     assert outputs(clone) == tried
-    assert UP_TO_DATE in succeed(clone, "dvc", "status")
+    assert UP_TO_DATE in succeed(clone, "dvc", "status", "dvc.yaml")
 
 
 # --- what goes wrong ---
