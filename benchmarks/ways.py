@@ -162,6 +162,7 @@ def floor(task: Task) -> list[Looked]:
     import torch
 
     from yololstm.detector import CATEGORIES, ultralytics
+    from yololstm.pose.mediapipe import MediaPipePose
 
     settings = task.settings
     yolo = ultralytics().YOLO(str(settings.weights), task="detect")
@@ -169,7 +170,8 @@ def floor(task: Task) -> list[Looked]:
     person = [number for number, name in yolo.names.items() if name == "person"]
     options |= {"iou": 0.5, "agnostic_nms": True}
     options["classes"] = [n for n, name in yolo.names.items() if name in CATEGORIES]
-    pose = _landmarker(settings.pose_model, "IMAGE")
+    pose = MediaPipePose(settings.pose_model)
+    in_region, searching = pose._landmarkers
     looked = []
     for number, clip in enumerate((task.clips[0], *task.clips)):
         clock = _Clock()
@@ -187,7 +189,9 @@ def floor(task: Task) -> list[Looked]:
         ]
         clock.go_on()
         for crop in crops:
-            pose.detect(crop)
+            # As ours: where the box says, and searched where nobody is seen there.
+            if not in_region.detect(crop).pose_landmarks:
+                searching.detect(crop)
         clock.pause()
         of_frame = np.repeat(np.arange(len(boxes)), [len(one) for one in boxes])
         everyone = np.concatenate([of_frame[:, None], np.concatenate(boxes)], axis=1)

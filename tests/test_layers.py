@@ -21,13 +21,14 @@ from tests.imports import (
 )
 
 LAYERS = {
-    0: "errors skeleton landmarks clips events boxes",
+    0: "errors skeleton landmarks clips events boxes changes",
     1: (
         "tracking scaling actors windows segmentation splits naming leaks copies probes census page"
         " calibration choosing finishing intervals model_card operating scoring timelines"
         " augmentation models training inference trained evaluation drawing agreement quality"
-        " smoothing identity outcomes robustness variation sample.body sample.acting"
-        " sample.rendering sample.looks sample.shop sample.scenes sample.takes sample.annotation"
+        " smoothing identity outcomes robustness variation zones notifying blurring sample.body"
+        " sample.acting sample.rendering sample.looks sample.shop sample.scenes sample.takes"
+        " sample.annotation"
     ),
     2: (
         "console cluster video storage checkpoint params weights detector extraction rendering"
@@ -35,9 +36,10 @@ LAYERS = {
         " remembering unpacking zips fitting keypoints reporting extractor fingerprint settings"
         " seeding landmark_store members casting detector_training detector_export yolo_data"
         " following sight sharing exporting runtime fetching inventory installed remote doctor"
-        " streams"
+        " streams moments checked site database journal outbox webhook mqtt uploading recording"
+        " bulletin feedback"
     ),
-    3: "cli __main__ live",
+    3: "cli __main__ live monitor web",
 }
 #: Vendor libraries, each imported by one module or package; av by one for files, one for cameras.
 VENDORS = {
@@ -51,7 +53,7 @@ VENDORS = {
     "safetensors": "checkpoint",
     "lxml": "safexml",
     "jinja2": "page",
-    "pydantic": "params",
+    "pydantic": "params checked site",
     "typer": "cli",
     "pyarrow": "storage",
 }

@@ -59,11 +59,11 @@ class Watched:
 
         self.engine._stream.feed = spied  # type: ignore[method-assign, assignment]
         for now_s, frame in _frames(seen, times):
-            self.signals += self.engine.feed(frame, now_s)
+            self.signals += self.engine.feed(frame, now_s).signals
             rows = sum(len(person._rows) for person in self.engine._people.values())
             self.kept = max(self.kept, rows)
         now_s = math.inf
-        self.signals += self.engine.finish()
+        self.signals += self.engine.finish().signals
 
     @property
     def events(self) -> list[Event]:

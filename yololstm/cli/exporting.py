@@ -17,6 +17,7 @@ from yololstm.cli.choices import (
     detector_weights,
     extract_and_crf,
 )
+from yololstm.cli.options import ImgszOption
 from yololstm.console import exit_on_error
 from yololstm.errors import CheckpointError, DataError, EmptyError
 
@@ -34,14 +35,7 @@ def export(
     detector: Annotated[
         str, typer.Option(help="a .pt file, or the folder that holds one")
     ] = DETECTOR,
-    imgsz: Annotated[
-        int | None,
-        typer.Option(
-            min=32,
-            help="longer side of what the detector sees",
-            show_default="params.yaml, else its own",
-        ),
-    ] = None,
+    imgsz: ImgszOption = None,
     windows: Annotated[
         Path | None,
         typer.Option(

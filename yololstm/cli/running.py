@@ -3,97 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
-from yololstm.cli.choices import (
-    BEHAVIOUR,
-    CHECKPOINT,
-    DETECTED,
-    DETECTOR,
-    EXPORT,
-    check_pose_weights,
-    detector_weights,
-    extract_and_crf,
-    pose_model,
+from yololstm.cli.choices import check_pose_weights, extract_and_crf
+from yololstm.cli.loading import load_extractor, load_model
+from yololstm.cli.options import (
+    BackendOption,
+    CheckpointOption,
+    DetectorOption,
+    FpsOption,
+    ImgszOption,
+    MaxPersonsOption,
+    MinConfidenceOption,
+    PoseWeightsOption,
+    RuntimeOption,
 )
 from yololstm.console import exit_on_error
-from yololstm.errors import ParamsError, YololstmError
-from yololstm.settings import Backend
-
-if TYPE_CHECKING:
-    from yololstm.extractor import Extractor
-    from yololstm.inference import Classifier
-    from yololstm.params import Extract
-
-Runtime = Literal["torch", "onnx"]
+from yololstm.errors import YololstmError
 
 
 @exit_on_error
 def run(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO", show_default=False)],
     out: Annotated[Path, typer.Option(help="gets a folder for each video", show_default=False)],
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            help="the trained classifier",
-            show_default=f"{CHECKPOINT}; of onnx {EXPORT / BEHAVIOUR}",
-        ),
-    ] = None,
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            help="a .pt file, an OpenVINO folder, the folder of either, yolo11n.pt; of onnx a file",
-            show_default=f"{DETECTOR}; of onnx {EXPORT / DETECTED}",
-        ),
-    ] = None,
-    runtime: Annotated[
-        Runtime,
-        typer.Option(help="what runs the models; onnx: those of yololstm export, without torch"),
-    ] = "torch",
-    backend: Annotated[
-        Backend | None,
-        typer.Option(
-            help="who finds joints; yolo-pose takes no detector",
-            show_default="params.yaml, else mediapipe",
-        ),
-    ] = None,
-    pose_weights: Annotated[
-        str | None,
-        typer.Option(
-            help="of yolo-pose: a .pt file, an OpenVINO folder, yolo11n-pose.pt",
-            show_default="params.yaml, else yolo11n-pose.pt",
-        ),
-    ] = None,
-    fps: Annotated[
-        float | None,
-        typer.Option(
-            min=0.1,
-            help="frames a second to look at and to show",
-            show_default="params.yaml, else 10",
-        ),
-    ] = None,
-    imgsz: Annotated[
-        int | None,
-        typer.Option(
-            min=32,
-            help="longer side of what the detector sees",
-            show_default="params.yaml, else its own",
-        ),
-    ] = None,
-    max_persons: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="largest persons of a frame to look at", show_default="params.yaml, else 6"
-        ),
-    ] = None,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="smallest one of a detection", show_default="params.yaml, else 0.4"
-        ),
-    ] = None,
+    checkpoint: CheckpointOption = None,
+    detector: DetectorOption = None,
+    runtime: RuntimeOption = "torch",
+    backend: BackendOption = None,
+    pose_weights: PoseWeightsOption = None,
+    fps: FpsOption = None,
+    imgsz: ImgszOption = None,
+    max_persons: MaxPersonsOption = None,
+    min_confidence: MinConfidenceOption = None,
 ) -> None:
     """Find events in videos.
 
@@ -113,9 +56,9 @@ def run(
         min_confidence=min_confidence,
     )
     check_pose_weights(pose_weights, extract)
-    model = _model(runtime, checkpoint)
+    model = load_model(runtime, checkpoint)
     rate = extract.fps or sufficient_fps(model.classifier.spec)
-    with _extractor(runtime, extract, rate, detector) as extractor:
+    with load_extractor(runtime, extract, rate, detector) as extractor:
         runner = Runner(
             extractor=extractor,
             fps=rate,
@@ -133,54 +76,6 @@ def run(
     if failed:
         typer.echo(f"{len(failed)} of {len(videos)} videos failed: {', '.join(failed)}", err=True)
         raise typer.Exit(1)
-
-
-class _Model(NamedTuple):
-    classifier: Classifier
-    checkpoint_sha256: str
-    """Of the checkpoint, also where it was exported."""
-
-
-def _model(runtime: Runtime, path: Path | None) -> _Model:
-    if runtime == "onnx":
-        from yololstm.runtime import load_behaviour
-
-        exported = load_behaviour(path or EXPORT / BEHAVIOUR)
-        return _Model(exported.classifier, exported.checkpoint_sha256)
-    from yololstm import checkpoint as checkpoints
-    from yololstm.storage import sha256
-
-    path = path or CHECKPOINT
-    _refuse_exported("--checkpoint", path)
-    return _Model(checkpoints.load(path).classifier(), sha256(path))
-
-
-def _extractor(runtime: Runtime, extract: Extract, fps: float, detector: str | None) -> Extractor:
-    from yololstm.extractor import Extractor
-    from yololstm.pose import open_backend
-    from yololstm.settings import FIND_PERSONS, ExtractionSettings
-    from yololstm.sight import TopDown
-
-    finds_persons = extract.backend in FIND_PERSONS
-    looking = extract.looking() | {"fps": fps}
-    if runtime == "torch":
-        _refuse_exported("--detector", Path(detector or DETECTOR))
-        weights = None if finds_persons else detector_weights(detector or DETECTOR)
-        return Extractor(ExtractionSettings(weights, pose_model(extract), **looking))
-    if finds_persons:
-        problem = f"{extract.backend} runs by torch alone"
-        raise ParamsError("--runtime", problem, "Add --backend mediapipe, or --runtime torch")
-    from yololstm.runtime import OnnxDetector
-
-    settings = ExtractionSettings(None, pose_model(extract), **looking)
-    path = Path(detector) if detector else EXPORT / DETECTED
-    finder = OnnxDetector(path, settings.imgsz, settings.min_confidence)
-    return Extractor(settings, TopDown(finder, open_backend(settings.backend, settings.pose_model)))
-
-
-def _refuse_exported(option: str, path: Path) -> None:
-    if path.suffix == ".onnx":
-        raise ParamsError(option, f"{path} is exported", "Add --runtime onnx")
 
 
 def _told(report: dict[str, Any], folder: Path) -> str:

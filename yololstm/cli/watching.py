@@ -8,26 +8,28 @@ import os
 import signal
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
-from yololstm.cli.choices import (
-    BEHAVIOUR,
-    CHECKPOINT,
-    DETECTED,
-    DETECTOR,
-    EXPORT,
-    check_pose_weights,
-    extract_and_crf,
+from yololstm.cli.choices import check_pose_weights, extract_and_crf
+from yololstm.cli.loading import load_extractor, load_model
+from yololstm.cli.options import (
+    BackendOption,
+    CheckpointOption,
+    DetectorOption,
+    FpsOption,
+    ImgszOption,
+    MaxPersonsOption,
+    MinConfidenceOption,
+    PoseWeightsOption,
+    RuntimeOption,
 )
-from yololstm.cli.running import Runtime, _extractor, _model
 from yololstm.console import exit_on_error
-from yololstm.settings import Backend
 
 if TYPE_CHECKING:
     from yololstm.streams import Stream
@@ -52,64 +54,15 @@ def watch(
     realtime: Annotated[
         bool, typer.Option("--realtime", help="play a file at its pace, as if it were a camera")
     ] = False,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            help="the trained classifier",
-            show_default=f"{CHECKPOINT}; of onnx {EXPORT / BEHAVIOUR}",
-        ),
-    ] = None,
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            help="a .pt file, an OpenVINO folder, the folder of either, yolo11n.pt; of onnx a file",
-            show_default=f"{DETECTOR}; of onnx {EXPORT / DETECTED}",
-        ),
-    ] = None,
-    runtime: Annotated[
-        Runtime,
-        typer.Option(help="what runs the models; onnx: those of yololstm export, without torch"),
-    ] = "torch",
-    backend: Annotated[
-        Backend | None,
-        typer.Option(
-            help="who finds joints; yolo-pose takes no detector",
-            show_default="params.yaml, else mediapipe",
-        ),
-    ] = None,
-    pose_weights: Annotated[
-        str | None,
-        typer.Option(
-            help="of yolo-pose: a .pt file, an OpenVINO folder, yolo11n-pose.pt",
-            show_default="params.yaml, else yolo11n-pose.pt",
-        ),
-    ] = None,
-    fps: Annotated[
-        float | None,
-        typer.Option(
-            min=0.1, help="frames a second to look at", show_default="params.yaml, else 10"
-        ),
-    ] = None,
-    imgsz: Annotated[
-        int | None,
-        typer.Option(
-            min=32,
-            help="longer side of what the detector sees",
-            show_default="params.yaml, else its own",
-        ),
-    ] = None,
-    max_persons: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="largest persons of a frame to look at", show_default="params.yaml, else 6"
-        ),
-    ] = None,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="smallest one of a detection", show_default="params.yaml, else 0.4"
-        ),
-    ] = None,
+    checkpoint: CheckpointOption = None,
+    detector: DetectorOption = None,
+    runtime: RuntimeOption = "torch",
+    backend: BackendOption = None,
+    pose_weights: PoseWeightsOption = None,
+    fps: FpsOption = None,
+    imgsz: ImgszOption = None,
+    max_persons: MaxPersonsOption = None,
+    min_confidence: MinConfidenceOption = None,
 ) -> None:
     """Tell events as they happen.
 
@@ -119,8 +72,8 @@ def watch(
     the working directory says under extract goes before the defaults below.
     """
     from yololstm import live, streams
+    from yololstm.changes import Teller
     from yololstm.live.looking import refuse_ahead
-    from yololstm.live.telling import Teller
     from yololstm.running import sufficient_fps
 
     extract, _ = extract_and_crf(
@@ -139,16 +92,18 @@ def watch(
     def tell(state: str, why: str = "") -> None:
         typer.echo(f"{name}: {state}{why and f' ({why})'}", file=stderr)
 
-    model = _model(runtime, checkpoint)
+    model = load_model(runtime, checkpoint)
     rate = extract.fps or sufficient_fps(model.classifier.spec)
     with (
-        _extractor(runtime, extract, rate, detector) as extractor,
+        load_extractor(runtime, extract, rate, detector) as extractor,
         streams.open(source, rate, realtime=realtime, on_state=tell) as stream,
         _stopped_by_signals(stream),
         _drops_told(stream, tell),
     ):
-        for change in live.watch(stream, Teller(name), extractor, model.classifier):
-            typer.echo(json.dumps(change.to_dict(), ensure_ascii=False))
+        teller = Teller(name, uuid.uuid4())
+        for moment in live.watch(stream, teller, extractor, model.classifier):
+            for change in moment.changes:
+                typer.echo(json.dumps(change.to_dict(), ensure_ascii=False))
 
 
 def _steady_stderr() -> TextIO:

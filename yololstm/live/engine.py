@@ -10,9 +10,9 @@ Of a person no more is kept than the next windows need; who left is forgotten.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from yololstm.events import EventStream, Signal
 from yololstm.inference import Classifier
 from yololstm.landmarks import Landmarks
+from yololstm.moments import Verdict
 from yololstm.segmentation import segment
 from yololstm.skeleton import N_JOINTS
 from yololstm.smoothing import OneEuro
 from yololstm.windows import Windows, WindowSpec
+from yololstm.zones import Zone, counted, standing
 
 _ROUNDING_S: Final = 2e-6
 """As in segmentation."""
@@ -31,6 +33,13 @@ _GONE_S: Final = 2.5
 """Of frames without somebody; longer than the tracker remembers them."""
 _GRID_S: Final = 600.0
 """How far back a grid may begin: to begin it anew would move the steps by the rounding of times."""
+
+
+class Heard(NamedTuple):
+    """What became known with a frame."""
+
+    verdicts: list[Verdict]
+    signals: list[Signal]
 
 
 class Engine:
@@ -42,36 +51,48 @@ class Engine:
         self._smooth = smooth
         self._patience = math.ceil(_GONE_S * fps)
         spec = classifier.spec
+        self._window_s = spec.length / spec.fps
         self._people: dict[int, _Person] = {}
         self._stream = EventStream(
-            classifier.rule, window_s=spec.length / spec.fps, labels=classifier.labels
+            classifier.rule, window_s=self._window_s, labels=classifier.labels
         )
 
-    def feed(self, landmarks: Landmarks, time_s: float) -> list[Signal]:
-        """The next frame: who is in it, and when it was shown. Call it for empty frames as well."""
+    def feed(self, landmarks: Landmarks, time_s: float, zones: Sequence[Zone] = ()) -> Heard:
+        """The next frame: who is in it, and when it was shown. Call it for empty frames as well.
+
+        zones: where labels count. A window counts for a label where the person stood in places
+        that count for at least half of it.
+        """
         seen = dict(landmarks.tracks())
         for track, row in seen.items():
             person = self._people.setdefault(track, _Person(self._classifier.spec, self._smooth))
             person.add(row)
-        signals: list[Signal] = []
+        heard = Heard([], [])
         for track, person in list(self._people.items()):
             person.absent = 0 if track in seen else person.absent + 1
             if person.absent > self._patience:
                 del self._people[track]
-                signals += self._told(person.last_windows())
+                self._tell(heard, person, person.last_windows(), zones)
             else:
-                signals += self._told(person.windows(time_s))
+                self._tell(heard, person, person.windows(time_s), zones)
+                person.forget()
         to_come_s = min([time_s, *(person.next_s for person in self._people.values())])
-        return signals + self._stream.advance(to_come_s - 2 * _ROUNDING_S)
+        heard.signals.extend(self._stream.advance(to_come_s - 2 * _ROUNDING_S))
+        return heard
 
-    def finish(self) -> list[Signal]:
+    def finish(self, zones: Sequence[Zone] = ()) -> Heard:
         """Nobody who was seen will be seen again: the end, or a break after which nobody knows who
         is who. Goes on with numbers that were not used before."""
-        signals = [s for person in self._people.values() for s in self._told(person.last_windows())]
+        heard = Heard([], [])
+        for person in self._people.values():
+            self._tell(heard, person, person.last_windows(), zones)
         self._people.clear()
-        return signals + self._stream.finish()
+        heard.signals.extend(self._stream.finish())
+        return heard
 
-    def _told(self, windows: Windows | None) -> Iterator[Signal]:
+    def _tell(
+        self, heard: Heard, person: _Person, windows: Windows | None, zones: Sequence[Zone]
+    ) -> None:
         if windows is None or not len(windows):
             return
         x = self._classifier.scaling.transform(windows.x, windows.valid)
@@ -79,7 +100,12 @@ class Engine:
         for track, start_s, probability in zip(
             windows.track.tolist(), windows.start_s.tolist(), said, strict=True
         ):
-            yield from self._stream.feed(track, start_s, probability)
+            end_s = start_s + self._window_s
+            heard.verdicts.append(Verdict(track, start_s, end_s, tuple(probability.tolist())))
+            if zones:
+                counts = counted(person.places(start_s, end_s), zones, self._classifier.labels)
+                probability = np.where(counts.mean(axis=0) >= 0.5, probability, 0.0)
+            heard.signals.extend(self._stream.feed(track, start_s, probability))
 
 
 @dataclass
@@ -118,9 +144,7 @@ class _Person:
             self._next += self.spec.hop
         if self._next == first:
             return None
-        windows = self._cut(first, self._next)
-        self._forget()
-        return windows
+        return self._cut(first, self._next)
 
     def last_windows(self) -> Windows:
         """Those that are left where nothing more will come."""
@@ -144,7 +168,13 @@ class _Person:
     def _at(self, step: int) -> float:
         return float(self._rows[0].time_s[0]) + step / self.spec.fps
 
-    def _forget(self) -> None:
+    def places(self, start_s: float, end_s: float) -> NDArray[np.float64]:
+        """(N, 2) where they stood from then until then, which are those of a window that was told
+        and not forgotten."""
+        rows = [row for row in self._rows if start_s - _ROUNDING_S <= row.time_s[0] < end_s]
+        return np.concatenate([standing(row) for row in rows or self._rows[-1:]])
+
+    def forget(self) -> None:
         """What the next window does not need. The first row stays to hold the grid: it is too long
         ago for anything to be bridged from it."""
         needed_s = self.next_s - self.spec.max_gap_s - 1 / self.spec.fps

@@ -4,8 +4,8 @@ import json
 import uuid
 from datetime import datetime, timedelta, timezone
 
+from yololstm.changes import Teller
 from yololstm.events import Event, Signal
-from yololstm.live.telling import Teller
 
 EVENT = Event("theft", 3, 12.0, 17.3333333333, 0.97123456789, 17.0)
 AT = datetime(2026, 11, 23, 14, 0, 1, 500, tzinfo=timezone(timedelta(hours=9)))
@@ -46,5 +46,12 @@ def test_an_event_keeps_its_id_and_no_other_has_it() -> None:
         Event("theft", 4, 12.0, 17.0, 0.9, 17.0),
         Event("theft", 3, 40.0, 45.0, 0.9, 45.0),
     ]
-    named = [*ids(teller, EVENT, *others), *ids(Teller("door"), EVENT), *ids(Teller("door"), EVENT)]
+    strangers = [Teller("door", uuid.uuid4()) for _ in range(2)]
+    named = [*ids(teller, EVENT, *others), *(n for t in strangers for n in ids(t, EVENT))]
     assert len(set(named)) == 6
+
+
+def test_a_change_knows_when_its_event_was_by_our_clock() -> None:
+    (change,) = Teller("door", SESSION).changes([Signal("raised", EVENT)], 18.0, AT)
+    assert change.started == AT - timedelta(seconds=6)
+    assert change.ended == AT - timedelta(seconds=18 - EVENT.end_s)

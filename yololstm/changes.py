@@ -1,11 +1,11 @@
-"""What is told of events: an object a change, the same to everybody who listens."""
+"""What becomes of events, named: an object a change, the same to everybody who is told of it."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from yololstm.events import Event, Signal
@@ -28,6 +28,16 @@ class Change:
     """Frame time with which it became known,"""
     at: datetime
     """and when that frame arrived."""
+
+    @property
+    def started(self) -> datetime:
+        """When the event started, by the clock of this machine."""
+        return self.at - timedelta(seconds=self.frame_s - self.event.start_s)
+
+    @property
+    def ended(self) -> datetime:
+        """When it ended, as far as it is known."""
+        return self.at - timedelta(seconds=self.frame_s - self.event.end_s)
 
     def to_dict(self) -> dict[str, Any]:
         """In values that JSON can say. Times are seconds from the camera's first frame, but for
@@ -52,7 +62,8 @@ class Teller:
     """Names the events of one camera, from when it is watched to when it is not."""
 
     camera: str
-    session: uuid.UUID = field(default_factory=uuid.uuid4)
+    session: uuid.UUID
+    """Of this time of watching alone."""
 
     def changes(self, signals: Iterable[Signal], frame_s: float, at: datetime) -> Iterator[Change]:
         """frame_s, at: of the frame with which they came."""

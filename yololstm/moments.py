@@ -1,0 +1,41 @@
+"""What a camera shows and what is known by then: one object a frame that was looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from yololstm.changes import Change
+from yololstm.landmarks import Landmarks
+from yololstm.streams import Shot
+
+
+class Verdict(NamedTuple):
+    """What the classifier says of one window."""
+
+    track: int
+    start_s: float
+    end_s: float
+    probability: tuple[float, ...]
+    """By label, calibrated, wherever in the picture it is; they add up to 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """A frame, who is in it, and what became known with it.
+
+    Without a frame: a break, or the end, after which nobody knows any more who is who.
+    """
+
+    camera: str
+    shot: Shot | None
+    landmarks: Landmarks | None
+    """Of that frame, in pixels; None without one."""
+    verdicts: Sequence[Verdict]
+    changes: Sequence[Change]
+    frame_s: float
+    """Of the last frame there was,"""
+    at: datetime
+    """and when that arrived."""

@@ -1,0 +1,140 @@
+"""site.yaml: the cameras of a shop, who is told of their events, and what is kept.
+
+Secrets stand in the environment: ``${NAME}`` in a value is replaced by the variable of that name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from yololstm import checked
+from yololstm.checked import Section
+from yololstm.errors import ParamsError
+
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_QUIET: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,62}$")]
+"""Of a camera or a receiver: it stands in paths and addresses."""
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0)]
+Thresholds = dict[str, Share]
+
+
+def _is_quiet(value: str) -> str:
+    if not _QUIET.fullmatch(value):
+        raise ValueError("hours are like 22:00-06:30")
+    return value
+
+
+class Camera(Section):
+    source: SecretStr
+    """A path, the number of a webcam or an address."""
+    realtime: bool = False
+    """A file is played at its own pace."""
+
+
+class Record(Section):
+    before_s: Seconds = 5.0
+    after_s: Seconds = 5.0
+    longest_s: Annotated[float, Field(gt=0)] = 300.0
+    """A clip is cut there, however long its event goes on."""
+    keep_days: Annotated[float, Field(gt=0)] = 30.0
+    keep_gb: Annotated[float, Field(gt=0)] = 20.0
+
+
+class Receiver(Section):
+    """Who is told, and of what."""
+
+    name: Name
+    template: Literal["event", "status"] = "event"
+    """event: the lines of ``yololstm watch``; status: the label alone, as it once was."""
+    labels: Thresholds = Field(default_factory=dict)
+    """The labels to tell of, and from which probability on; empty: all events."""
+    cool_down_s: Seconds = 0.0
+    """After an event of a camera and label has started, others are not told of for so long."""
+    quiet: list[Annotated[str, AfterValidator(_is_quiet)]] = Field(default_factory=list)
+    """Hours of local time at which nobody is told of an event that starts."""
+    timeout_s: Annotated[float, Field(gt=0)] = 10.0
+
+    @property
+    def quiet_hours(self) -> list[tuple[time, time]]:
+        found = [_QUIET.fullmatch(value) for value in self.quiet]
+        parts = [tuple(map(int, match.groups())) for match in found if match]
+        return [(time(a, b), time(c, d)) for a, b, c, d in parts]
+
+
+class Webhook(Receiver):
+    kind: Literal["webhook"]
+    url: SecretStr
+    secret: SecretStr = SecretStr("")
+    """Signs the body; empty: nothing is signed."""
+
+
+class Mqtt(Receiver):
+    kind: Literal["mqtt"]
+    host: str
+    port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    tls: bool = False
+    topic: str = "yololstm/{camera}/{label}"
+    username: str = ""
+    password: SecretStr = SecretStr("")
+
+
+class Upload(Section):
+    url: str
+    """Of a folder, as fsspec knows it: s3://bucket/folder."""
+    blur: Literal["faces", "persons", "nothing"] = "faces"
+    options: dict[str, Any] = Field(default_factory=dict)
+    """For the file system: endpoint_url, key, secret."""
+
+
+class Web(Section):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+
+
+class Site(Section):
+    folder: str = "data/live"
+    """Journal, recordings and token."""
+    cameras: Annotated[dict[Name, Camera], Field(default_factory=dict)]
+    record: Record | None = None
+    notify: list[Annotated[Webhook | Mqtt, Field(discriminator="kind")]] = Field(
+        default_factory=list
+    )
+    upload: Upload | None = None
+    web: Web = Web()
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Site:
+    """Raises ParamsError naming the key; or the variable that is not set."""
+    content = checked.read(path, "Write one: docs/live.md has an example")
+    site = checked.validate(path, _filled(content or {}, (), path, environ), Site)
+    names = [receiver.name for receiver in site.notify]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ParamsError(f"{path}: notify", f"{min(twice)} stands twice", "Rename one of them")
+    if site.upload is not None and site.record is None:
+        raise ParamsError(f"{path}: upload", "nothing is recorded", "Add a record section")
+    return site
+
+
+def _filled(value: Any, key: tuple[str, ...], path: Path, environ: Mapping[str, str]) -> Any:
+    """The value with variables in the place of their names. key: where it stands."""
+    if isinstance(value, dict):
+        return {k: _filled(item, (*key, str(k)), path, environ) for k, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, (*key, str(i)), path, environ) for i, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    for name in _VARIABLE.findall(value):
+        if name not in environ:
+            place, remedy = f"{path}: {'.'.join(key)}", f"export {name}=... before you start it"
+            raise ParamsError(place, f"the variable {name} is not set", remedy)
+    return _VARIABLE.sub(lambda match: environ[match[1]], value)
