@@ -36,8 +36,8 @@ LAYERS = {
         " remembering unpacking zips fitting keypoints reporting extractor fingerprint settings"
         " seeding landmark_store members casting detector_training detector_export yolo_data"
         " following sight sharing exporting runtime fetching inventory installed remote doctor"
-        " streams moments checked site database journal desk outbox webhook mqtt uploading recording"
-        " bulletin feedback"
+        " streams moments checked site database journal desk outbox webhook mqtt uploading"
+        " recording bulletin feedback"
     ),
     3: "cli __main__ live monitor web",
 }
