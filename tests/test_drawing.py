@@ -151,6 +151,16 @@ def test_the_status_is_named_in_its_colour() -> None:
     assert pixels_of(draw(scene())[:60, :200], COLOURS["assault"]) == 0
 
 
+def test_persons_alone_can_be_marked() -> None:
+    theft = scene(person(status=Status("theft", 0.9)))
+    marked, whole = drawing.mark(frame(), theft, COLOURS), draw(theft)
+    body = slice(130, 350), slice(280, 360)
+    np.testing.assert_array_equal(marked[body], whole[body])
+    assert pixels_of(marked[:120], COLOURS["theft"]) > 500  # their tag
+    assert not (marked[380:] != frame()[380:]).any()
+    assert not (marked[:60] != frame()[:60]).any()
+
+
 def test_text_differs_with_what_it_says() -> None:
     images = [
         draw(scene(person(status=status, track=track)))

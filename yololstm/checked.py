@@ -32,35 +32,41 @@ def read(path: Path, absent: str) -> Any:
         raise ParamsError(path, f"not YAML ({error})", "Mend the line that is named") from error
 
 
-def validate(path: Path, content: Any, model: type[_S]) -> _S:
-    """Raises ParamsError naming the key, and the nearest known one where it is unknown; what stands
-    there is not said, for it may be secret."""
+def validate(path: Path, content: Any, model: type[_S], remedy: str, *, secret: bool = False) -> _S:
+    """Raises ParamsError naming the key, and the nearest known one where it is unknown.
+
+    remedy: for values that may not stand there; secret: they are not to be told.
+    """
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise _explain(path, error, model) from error
+        raise _explain(path, error, model, remedy, secret) from (None if secret else error)
 
 
-def _explain(path: Path, error: ValidationError, model: type[Section]) -> ParamsError:
+def _explain(
+    path: Path, error: ValidationError, model: type[Section], remedy: str, secret: bool
+) -> ParamsError:
     """The first thing wrong; an unknown key before the absence of the one it was meant to be."""
     found = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")[0]
     key = ".".join(str(part) for part in found["loc"])
     if found["type"] == "extra_forbidden":
-        name, known = str(found["loc"][-1]), sorted(_keys(model, found["loc"][:-1]))
+        name, known = str(found["loc"][-1]), _keys(model, found["loc"][:-1])
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        remedy = f"The nearest is {near[0]}" if near else f"Known are {', '.join(known)}"
-        return ParamsError(f"{path}: {key}", "unknown key", remedy)
+        nearest = f"The nearest is {near[0]}" if near else f"Known are {', '.join(known)}"
+        return ParamsError(f"{path}: {key}", "unknown key", nearest)
     problem = found["msg"].removeprefix("Value error, ")
-    return ParamsError(f"{path}: {key}".rstrip(": "), problem, "See docs/live.md")
+    untold = secret or found["type"] in ("missing", "value_error")
+    got = "" if untold else f", not {found['input']!r}"
+    return ParamsError(f"{path}: {key}".rstrip(": "), problem + got, remedy)
 
 
-def _keys(model: type[Section], place: tuple[int | str, ...]) -> set[str]:
+def _keys(model: type[Section], place: tuple[int | str, ...]) -> list[str]:
     """Of the sections that may stand there."""
     models = [model]
     for part in place:
         fields = [m.model_fields[str(part)].annotation for m in models if part in m.model_fields]
         models = [section for field in fields for section in _sections(field)] or models
-    return {name for one in models for name in one.model_fields}
+    return list(dict.fromkeys(name for one in models for name in one.model_fields))
 
 
 def _sections(annotation: Any) -> Iterator[type[Section]]:

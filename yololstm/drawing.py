@@ -156,14 +156,20 @@ def draw(frame: Image, scene: Scene, timeline: Strip, colours: Palette) -> Image
     """The frame with bags and persons; status, clock and legend above; the timeline below."""
     image = frame.copy()
     look = _Look.of(frame.shape[1], frame.shape[0])
-    for box in scene.bags:
-        _brackets(image, box, _BAG, look)
-    for person in scene.persons:
-        _brackets(image, person.box, _colour(person.status, colours), look)
-        _skeleton(image, person, _colour(person.status, colours), look)
+    _outline(image, scene, colours, look)
     _footer(image, scene.time_s, timeline, look)
     header = _header(image, scene, colours, look)
     _tags(image, scene, colours, look, header, image.shape[0] - len(timeline.image))
+    return image
+
+
+def mark(frame: Image, scene: Scene, colours: Palette) -> Image:
+    """The frame with bags and persons, and what they are said to do; no more, for video that goes
+    on."""
+    image = frame.copy()
+    look = _Look.of(frame.shape[1], frame.shape[0])
+    _outline(image, scene, colours, look)
+    _tags(image, scene, colours, look, (), image.shape[0])
     return image
 
 
@@ -186,6 +192,14 @@ def text_width(words: str, size: int) -> int:
 
 
 # --- persons and bags ---
+
+
+def _outline(image: Image, scene: Scene, colours: Palette, look: _Look) -> None:
+    for box in scene.bags:
+        _brackets(image, box, _BAG, look)
+    for person in scene.persons:
+        _brackets(image, person.box, _colour(person.status, colours), look)
+        _skeleton(image, person, _colour(person.status, colours), look)
 
 
 def _brackets(image: Image, box: NDArray[np.float32], colour: Colour, look: _Look) -> None:

@@ -54,10 +54,10 @@ class Extractor:
 
     def __init__(self, settings: ExtractionSettings, sight: Sight | None = None) -> None:
         """sight: who looks; else it is opened as the settings say. See open_sight."""
-        self._settings = settings
-        self._sight = sight or open_sight(settings)
-        self._batch = self._sight.batch
-        self.name = f"{self._sight.name}; bytetrack {importlib.metadata.version('trackers')}"
+        self.settings = settings
+        self.sight = sight or open_sight(settings)
+        self._batch = self.sight.batch
+        self.name = f"{self.sight.name}; bytetrack {importlib.metadata.version('trackers')}"
 
     def __enter__(self) -> Self:
         return self
@@ -71,7 +71,7 @@ class Extractor:
         self.close()
 
     def close(self) -> None:
-        self._sight.pose.close()
+        self.sight.pose.close()
 
     def extract(self, path: Path, on_frame: Callable[[], None] | None = None) -> Landmarks:
         """Everybody in a video. Nobody at all gives no rows.
@@ -79,24 +79,24 @@ class Extractor:
         on_frame is called after every frame that was looked at. Raises VideoError.
         """
         info = video.probe(path)
-        fps = _rate(info.fps, self._settings.fps)
+        fps = _rate(info.fps, self.settings.fps)
         nowhere = Source(info.width, info.height, fps, 0, self.name)
         parts: list[Landmarks] = []
         n_frames = 0
-        with closing(video.read_ahead(path, self._settings.fps, self._batch + 1)) as frames:
+        with closing(video.read_ahead(path, self.settings.fps, self._batch + 1)) as frames:
             for some in _batches(self._by_frame(frames, nowhere, on_frame), _TOGETHER):
                 parts.append(Landmarks.concatenate(some, nowhere))
                 n_frames += len(some)
         source = replace(nowhere, n_frames=n_frames)
         landmarks = _without_glimpses(Landmarks.concatenate(parts, source))
-        whole = identity.refine(landmarks, self._settings.rejoin_s, self._settings.still_s)
-        return smoothing.smooth(whole, self._settings.smoothing)
+        whole = identity.refine(landmarks, self.settings.rejoin_s, self.settings.still_s)
+        return smoothing.smooth(whole, self.settings.smoothing)
 
     def _by_frame(
         self, frames: Iterable[Frame], source: Source, on_frame: Callable[[], None] | None
     ) -> Iterator[Landmarks]:
         for frame, scene, track in self._followed(frames, source.fps):
-            yield self._rows(frame, scene, track, source)
+            yield self.rows(frame, scene, track, source)
             if on_frame is not None:
                 on_frame()
 
@@ -111,7 +111,7 @@ class Extractor:
                 frame = left_out.popleft()
                 assert before is not None  # the first frame is never left out
                 there = between(before.seen, (then or before).seen, _share(before, frame, then))
-                yield frame, scene_at(self._sight.pose, frame.image, there.found), there.track
+                yield frame, scene_at(self.sight.pose, frame.image, there.found), there.track
             if then is not None:
                 yield then.frame, then.scene, then.seen.track
                 before = then
@@ -121,11 +121,11 @@ class Extractor:
     ) -> Iterator[tuple[deque[Frame], _Look | None]]:
         """Frames that the detector leaves out, to be taken out one by one, and its look after them;
         there is none after the last."""
-        every = self._settings.detect_every
+        every = self.settings.detect_every
         following = Following(fps / every)
         for strides in _batches(_strides(frames, every), max(1, self._batch // every)):
             images = [frame.image for _, frame in strides if frame is not None]
-            scenes = iter(self._sight.look(images) if images else [])
+            scenes = iter(self.sight.look(images) if images else [])
             for left_out, frame in strides:
                 if frame is None:
                     yield left_out, None
@@ -134,13 +134,14 @@ class Extractor:
                     seen, rows = following.update(scene.found)
                     yield left_out, _Look(frame, scene[rows], seen)
 
-    def _rows(
+    def rows(
         self, frame: Frame, scene: Scene, track: NDArray[np.int32], source: Source
     ) -> Landmarks:
+        """Of one frame. track: (N,) of those in the scene."""
         found, n = scene.found, len(track)
         xy = np.full((n, N_JOINTS, 2), np.nan, dtype=np.float32)
         confidence = np.zeros((n, N_JOINTS), dtype=np.float32)
-        posed = _largest(found, self._settings.max_persons)
+        posed = _largest(found, self.settings.max_persons)
         xy[posed], confidence[posed] = scene.joints(posed)
         return Landmarks(
             frame=np.full(n, frame.index, dtype=np.int32),

@@ -5,15 +5,14 @@ Only the stages and the command line read params; everything below them takes pl
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from yololstm import checked
+from yololstm.checked import Section
 from yololstm.clips import IGNORED, NORMAL
-from yololstm.errors import ParamsError
 from yololstm.settings import Backend
 from yololstm.windows import WindowSpec
 
@@ -23,11 +22,7 @@ Natural = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Data(_Section):
+class Data(Section):
     kind: Literal["aihub", "aihub_outdoor", "folder", "landmarks_csv"]
     root: str
     shareable: list[str]
@@ -41,7 +36,7 @@ class Data(_Section):
     max_left_out: Share
 
 
-class Sample(_Section):
+class Sample(Section):
     seed: Natural
     takes: Positive
     seconds: Annotated[float, Field(ge=8)]
@@ -51,7 +46,7 @@ class Sample(_Section):
     detector_images: Positive
 
 
-class Detector(_Section):
+class Detector(Section):
     weights: str
     sha256: str
     model: str
@@ -64,7 +59,7 @@ class Detector(_Section):
     export: Literal["none", "openvino", "openvino-int8"]
 
 
-class Extract(_Section):
+class Extract(Section):
     source: Literal["video", "annotations"]
     backend: Backend
     pose_weights: str
@@ -89,13 +84,13 @@ class Extract(_Section):
         return self.model_dump(include=names | {"rejoin_s", "still_s", "smoothing"})
 
 
-class Leaks(_Section):
+class Leaks(Section):
     near: Share
     near_share: Share
     max_probe: Share
 
 
-class Segment(_Section):
+class Segment(Section):
     fps: PositiveFloat
     length: Annotated[int, Field(ge=2)]
     hop: Positive
@@ -109,7 +104,7 @@ class Segment(_Section):
         return WindowSpec(self.fps, self.length, self.hop, self.max_gap_s, self.min_valid)
 
 
-class Train(_Section):
+class Train(Section):
     model: Literal["stacked_lstm", "cnn_lstm", "lstm", "bilstm"]
     epochs: Positive
     patience: Positive
@@ -132,7 +127,7 @@ class Train(_Section):
         return values
 
 
-class Events(_Section):
+class Events(Section):
     false_alarms_per_hour: PositiveFloat
     leave: Share
     min_s: Annotated[float, Field(ge=0)]
@@ -140,17 +135,17 @@ class Events(_Section):
     cool_down_s: Annotated[float, Field(ge=0)]
 
 
-class Evaluate(_Section):
+class Evaluate(Section):
     clip_share: Annotated[float, Field(gt=0, le=1)]
     robustness_clips: Positive
 
 
-class Render(_Section):
+class Render(Section):
     clips: Positive
     crf: Annotated[int, Field(ge=0, le=51)]
 
 
-class Params(_Section):
+class Params(Section):
     labels: Annotated[list[str], Field(min_length=2)]
     data: Data
     sample: Sample
@@ -179,34 +174,5 @@ class Params(_Section):
 
 def load(path: Path) -> Params:
     """Raises ParamsError naming the key, and the nearest known one where it is unknown."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ParamsError(path, "no such file", "Run from the repository's root") from error
-    except yaml.YAMLError as error:
-        raise ParamsError(path, f"not YAML ({error})", "Mend the line that is named") from error
-    try:
-        return Params.model_validate(content)
-    except ValidationError as error:
-        raise _explain(path, error) from error
-
-
-def _explain(path: Path, error: ValidationError) -> ParamsError:
-    """The first thing wrong; an unknown key before the absence of the one it was meant to be."""
-    found = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")[0]
-    key = ".".join(str(part) for part in found["loc"])
-    if found["type"] == "extra_forbidden":
-        section, name = found["loc"][:-1], str(found["loc"][-1])
-        near = difflib.get_close_matches(name, _keys(section), n=1, cutoff=0.5)
-        remedy = f"The nearest is {near[0]}" if near else f"Known are {', '.join(_keys(section))}"
-        return ParamsError(f"{path}: {key}", "unknown key", remedy)
-    problem = found["msg"].removeprefix("Value error, ")
-    got = "" if found["type"] in ("missing", "value_error") else f", not {found['input']!r}"
-    return ParamsError(f"{path}: {key}".rstrip(": "), problem + got, "See the comments beside it")
-
-
-def _keys(section: tuple[Any, ...]) -> list[str]:
-    model: Any = Params
-    for part in section:
-        model = model.model_fields[part].annotation
-    return list(model.model_fields)
+    content = checked.read(path, "Run from the repository's root")
+    return checked.validate(path, content, Params, "See the comments beside it")

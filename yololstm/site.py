@@ -116,7 +116,8 @@ class Site(Section):
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Site:
     """Raises ParamsError naming the key; or the variable that is not set."""
     content = checked.read(path, "Write one: docs/live.md has an example")
-    site = checked.validate(path, _filled(content or {}, (), path, environ), Site)
+    filled = _filled(content or {}, (), path, environ)
+    site = checked.validate(path, filled, Site, "See docs/live.md", secret=True)
     names = [receiver.name for receiver in site.notify]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ParamsError(f"{path}: notify", f"{min(twice)} stands twice", "Rename one of them")

@@ -37,22 +37,22 @@ class Looker:
 
     def __init__(self, extractor: Extractor, fps: Fraction) -> None:
         """fps: the rate at which it is called. Raises ParamsError as refuse_ahead does."""
-        refuse_ahead(vars(extractor._settings))
+        refuse_ahead(vars(extractor.settings))
         self._extractor = extractor
         self.fps = fps
-        self.smooths = extractor._settings.smoothing == "one_euro"
+        self.smooths = extractor.settings.smoothing == "one_euro"
         """Whether the settings ask for it."""
         self._following = Following(fps)
         self._before = self._highest = 0
 
     def look(self, frame: Frame) -> Landmarks:
-        (scene,) = self._extractor._sight.look([frame.image])
+        (scene,) = self._extractor.sight.look([frame.image])
         seen, rows = self._following.update(scene.found)
         height, width = frame.image.shape[:2]
         source = Source(width, height, self.fps, 0, self._extractor.name)
         track = (seen.track + self._before).astype(np.int32)
         self._highest = int(track.max(initial=self._highest))
-        return self._extractor._rows(frame, scene[rows], track, source)
+        return self._extractor.rows(frame, scene[rows], track, source)
 
     def restart(self) -> None:
         """After a break in which everybody may have gone: whoever is seen then has a new number."""

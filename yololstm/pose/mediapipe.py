@@ -15,6 +15,7 @@ import io
 import os
 import struct
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,7 @@ _DAMAGED: Final = (
     *(struct.error, zipfile.BadZipFile),
 )
 """What taking a bundle apart and loading it raise for what is none."""
+_SILENCING: Final = threading.Lock()
 _MIN_SIDE: Final = 8
 """Pixels of a crop; nobody's joints can be told apart in fewer."""
 _REGION: Final = 1.125
@@ -169,16 +171,20 @@ def _square_crop(
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Drop what the C++ library prints while it builds its graph; it has no switch for that."""
-    sys.stderr.flush()
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nowhere)
+    """Drop what the C++ library prints while it builds its graph; it has no switch for that.
+
+    One thread after the other: stderr is the whole process's.
+    """
+    with _SILENCING:
+        sys.stderr.flush()
+        stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            os.close(nowhere)
 
 
 # --- the bundle ---
