@@ -1,0 +1,108 @@
+"""What a receiver is told of events, and what is kept from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, time
+from typing import Literal
+
+from yololstm.changes import Change, State
+
+Template = Literal["event", "status"]
+
+
+@dataclass(frozen=True)
+class Policy:
+    labels: Mapping[str, float] = field(default_factory=dict)
+    """The labels to tell of, and from which probability on; none: all events."""
+    cool_down_s: float = 0.0
+    """After an event of a camera and label was first told, others are not told for so long."""
+    quiet_hours: Sequence[tuple[time, time]] = ()
+    """In local time, from the first up to the second, which may be of the next day; all day where
+    they are the same. Nothing that would first be told then is ever told."""
+    template: Template = "event"
+
+    def counts(self, label: str, probability: float) -> bool:
+        """Whether an event is worth telling."""
+        if not self.labels:
+            return True
+        return label in self.labels and probability >= self.labels[label]
+
+    def is_quiet(self, local: time) -> bool:
+        return any(_within(local, start, end) for start, end in self.quiet_hours)
+
+    def is_cooling(self, at: datetime, last: datetime | None) -> bool:
+        """last: when another event of that camera and label was first told, None for never."""
+        return last is not None and 0 <= (at - last).total_seconds() < self.cool_down_s
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What a receiver knows of an event for which it was decided."""
+
+    told: bool
+    """Or it is kept from them, for good."""
+    changes: int = 0
+    """So many were told."""
+    ended: bool = False
+
+
+def decide(
+    policy: Policy,
+    change: Change,
+    known: Telling | None,
+    *,
+    local: time,
+    last: datetime | None,
+) -> tuple[Telling | None, State | None]:
+    """What is known of the event after a change, and as what that is told: None for not at all.
+
+    Told first is a start, whatever the change is; then each change, up to the end. known: None
+    where it was not decided before. local: the time of the change by the receiver's clock. last: as
+    in is_cooling.
+    """
+    if known is None:
+        event = change.event
+        if change.state == "end" or not policy.counts(event.label, event.probability):
+            return None, None
+        if policy.is_quiet(local) or policy.is_cooling(change.at, last):
+            return Telling(told=False), None
+        return Telling(told=True, changes=1), "start"
+    if not known.told or known.ended:
+        return known, None
+    is_end = change.state == "end"
+    state: State = "end" if is_end else "update"
+    return Telling(told=True, changes=known.changes + 1, ended=is_end), state
+
+
+def status(state: State, label: str, said: str, n_open: int) -> str | None:
+    """What a telling makes of a camera's status: the label of the event that started last, and ""
+    once none goes on; None where it stays.
+
+    said: the status before; n_open: events told to that receiver that go on now, a start included.
+    """
+    if state == "start":
+        return None if label == said and n_open > 1 else label
+    return "" if said and not n_open else None
+
+
+def event_body(change: Change, state: State) -> bytes:
+    """The line of ``yololstm watch``. state: as what the change is told."""
+    return _json({**change.to_dict(), "state": state})
+
+
+def status_body(label: str) -> bytes:
+    """label: "" for none."""
+    return _json({"status": label or None})
+
+
+def _within(local: time, start: time, end: time) -> bool:
+    if start < end:
+        return start <= local < end
+    return local >= start or local < end
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
