@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -15,10 +15,24 @@ import numpy as np
 from yololstm.video import Image
 
 
+class Kind(NamedTuple):
+    form: str
+    content_type: str
+    codec: str
+    pix_fmt: str
+    options: dict[str, str]
+
+
+FAST = {"preset": "ultrafast", "tune": "zerolatency"}
+H264 = Kind("mpegts", "video/mp2t", "libx264", "yuv420p", {**FAST, "threads": "1"})
+HEVC = Kind("mpegts", "video/mp2t", "libx265", "yuv420p", {**FAST, "x265-params": "log-level=0"})
+MJPEG = Kind("mpjpeg", "multipart/x-mixed-replace;boundary=ffmpeg", "mjpeg", "yuvj420p", {})
+
+
 class Camera:
     """Films from when it is made on. Only who knows the password sees it."""
 
-    def __init__(self, picture: Callable[[float], Image], fps: int) -> None:
+    def __init__(self, picture: Callable[[float], Image], fps: int, kind: Kind = H264) -> None:
         """picture: what it sees, by seconds since it was made."""
         self._picture = picture
         self._fps = fps
@@ -26,6 +40,9 @@ class Camera:
         self._on = threading.Event()
         self._on.set()
         self.asked = 0
+        self.sent: list[bytes] = []
+        """Packets, to whoever."""
+        self._kind = kind
         camera = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -35,7 +52,7 @@ class Camera:
                     self.send_error(503)
                     return
                 self.send_response(200)
-                self.send_header("Content-Type", "video/mp2t")
+                self.send_header("Content-Type", kind.content_type)
                 self.end_headers()
                 with suppress(OSError, av.FFmpegError):
                     camera._film(self.wfile)
@@ -63,12 +80,12 @@ class Camera:
         self._server.server_close()
 
     def _film(self, file: Any) -> None:
-        with av.open(file, "w", format="mpegts") as container:
+        with av.open(file, "w", format=self._kind.form) as container:
             image = self._picture(0.0)
-            stream = container.add_stream("libx264", rate=self._fps)
+            stream = container.add_stream(self._kind.codec, rate=self._fps)
             stream.height, stream.width = image.shape[:2]
-            stream.pix_fmt = "yuv420p"
-            stream.options = {"preset": "ultrafast", "tune": "zerolatency", "threads": "1"}
+            stream.pix_fmt = self._kind.pix_fmt
+            stream.options = dict(self._kind.options)
             stream.gop_size = self._fps
             first = int((time.monotonic() - self._began) * self._fps)
             n = first
@@ -77,13 +94,17 @@ class Camera:
                 time.sleep(max(0.0, due - time.monotonic()))
                 frame = av.VideoFrame.from_ndarray(self._picture(n / self._fps), format="rgb24")
                 frame.pts = n - first
-                container.mux(stream.encode(frame))
+                packets = stream.encode(frame)
+                self.sent += map(bytes, packets)
+                container.mux(packets)
                 n += 1
 
 
 @contextmanager
-def camera(picture: Callable[[float], Image] | None = None, fps: int = 20) -> Iterator[Camera]:
-    filming = Camera(picture or shade, fps)
+def camera(
+    picture: Callable[[float], Image] | None = None, fps: int = 20, kind: Kind = H264
+) -> Iterator[Camera]:
+    filming = Camera(picture or shade, fps, kind)
     try:
         yield filming
     finally:

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.serving import camera
+from tests.serving import MJPEG, camera
 from yololstm import streams, video
 from yololstm.errors import ParamsError, VideoError
+from yololstm.packets import Tape
 from yololstm.streams import Patience, Shot, Stream, _Clock
 
 PATIENCE = Patience(timeout_s=3.0, first_s=0.1, last_s=0.4, cut_s=0.6)
@@ -202,6 +203,25 @@ def test_whoever_is_slow_sees_the_newest_and_the_rest_is_counted() -> None:
     assert behind_s < 1.0 + 0.4
 
 
+def test_pictures_without_times_are_when_they_come() -> None:
+    with camera(fps=8, kind=MJPEG) as filming, opened(filming.url, Told()) as stream:
+        began = time.monotonic()
+        last = seen(until(iter(stream), 1.5))[-1].frame
+        assert time.monotonic() - began > 1.3
+    assert 8 <= last.index <= 20  # and not 25 a second, as is guessed
+
+
+def test_nothing_is_held_where_nobody_asked() -> None:
+    with camera() as filming, opened(filming.url, Told()) as stream:
+        until(iter(stream), 0.3)
+        assert isinstance(stream._source, streams._Camera)
+        assert stream._source._tape is None
+        tape = stream.packets(1.0)
+        until(iter(stream), 0.9)
+        assert isinstance(tape, Tape)
+        assert tape._bytes > 0
+
+
 def test_a_camera_that_is_not_there_is_waited_for() -> None:
     told = Told()
     with opened("http://somebody:geheim@127.0.0.1:9/", told) as stream:
@@ -271,6 +291,15 @@ def test_a_camera_may_set_its_clock(now: list[float], jump: float) -> None:
     assert clock.at(5000.1 + jump) == pytest.approx(0.1)
     now[0] += 0.1
     assert clock.at(5000.2 + jump) == pytest.approx(0.2)
+
+
+def test_a_connections_first_frame_without_a_time_is_left_out(now: list[float]) -> None:
+    clock = _Clock()
+    for connected_at in (0.0, 30.0):
+        clock.connect()
+        assert clock.at(None) is None
+        assert clock.at(7.0) == pytest.approx(connected_at)
+        now[0] += 30
 
 
 def test_time_goes_on_by_our_clock_where_the_camera_has_none(now: list[float]) -> None:

@@ -28,6 +28,7 @@ from av.video.stream import VideoStream
 
 from yololstm import video
 from yololstm.errors import ParamsError, VideoError
+from yololstm.packets import FilePackets, Packets, Tape
 from yololstm.video import Frame, Image
 
 State = Literal["connecting", "live", "lost", "ended"]
@@ -41,6 +42,8 @@ _BREAK_S: Final = 10.0
 """A camera's clock that jumps by more was set,"""
 _BACK_S: Final = 0.5
 """as one that falls back by more."""
+_COUNTED: Final = 0x80
+"""AVFMT_NOTIMESTAMPS, of a format: pictures one after the other."""
 _EARLY: Final = 0.1
 """As in video."""
 
@@ -156,6 +159,11 @@ class Stream:
         asked = Fraction(self._source.every).limit_denominator(1000)
         return min(self._source.fps or asked, asked)
 
+    def packets(self, before_s: float) -> Packets:
+        """What clips can be cut from that begin so long before an event: what a camera sends from
+        now on is held in memory, as much of it as that takes. Ask once."""
+        return self._source.packets(before_s)
+
     def __iter__(self) -> Iterator[Shot | None]:
         while True:
             with self._changed:
@@ -251,6 +259,8 @@ class _Source(Protocol):
         """In the thread that reads. Ends with the source, or soon after ``stopped`` is set."""
         ...
 
+    def packets(self, before_s: float) -> Packets: ...
+
 
 class _File:
     def __init__(self, path: Path, fps: float, realtime: bool) -> None:
@@ -266,6 +276,9 @@ class _File:
             if self._realtime and stopped.wait(began + frame.time_s - time.monotonic()):
                 return
             yield _Waiting(frame.index, frame.time_s, _always(frame.image), datetime.now(UTC))
+
+    def packets(self, before_s: float) -> Packets:
+        return FilePackets(self._path)
 
 
 @dataclass(frozen=True)
@@ -303,6 +316,11 @@ class _Camera:
         self._patience = patience
         self._clock = _Clock()
         self.fps: Fraction | None = None
+        self._tape: Tape | None = None
+
+    def packets(self, before_s: float) -> Packets:
+        self._tape = Tape(before_s)
+        return self._tape
 
     def items(self, tell: _Tell, stopped: threading.Event) -> Iterator[_Item]:
         index, last_tick, delay_s = -1, -1, self._patience.first_s
@@ -310,12 +328,14 @@ class _Camera:
             tell("connecting", "")
             why = "it ended"
             try:
-                for frame in self._frames(stopped):
+                for camera_s, frame in self._frames(stopped):
                     tell("live", "")
                     delay_s = self._patience.first_s
-                    time_s = self._clock.at(frame.time)
+                    time_s = self._clock.at(camera_s)
                     if time_s is None:
                         continue
+                    if self._tape is not None:
+                        self._tape.shown(camera_s, time_s)
                     index += 1
                     tick = int(time_s * self.every + _EARLY)
                     if tick > last_tick:
@@ -323,6 +343,8 @@ class _Camera:
                         yield _Waiting(index, time_s, _picture(frame), datetime.now(UTC))
             except (av.FFmpegError, OSError) as error:
                 why = error.strerror or type(error).__name__
+            if self._tape is not None:
+                self._tape.disconnect()
             if stopped.is_set():
                 return
             tell("lost", why)
@@ -339,8 +361,8 @@ class _Camera:
             delay_s -= left_s
         stopped.wait(delay_s)
 
-    def _frames(self, stopped: threading.Event) -> Iterator[av.VideoFrame]:
-        """Of one connection."""
+    def _frames(self, stopped: threading.Event) -> Iterator[tuple[float | None, av.VideoFrame]]:
+        """Of one connection, each with when it is by the camera's clock; None where it has none."""
         with self._address.open(self._patience.timeout_s) as container:
             if not container.streams.video:
                 raise OSError(None, "it has no video")
@@ -349,14 +371,18 @@ class _Camera:
             stream.thread_type = "SLICE"
             self.fps = stream.average_rate or stream.guessed_rate or None
             self._clock.connect()
+            # Without time stamps, frames are counted and taken to come at a rate that is guessed.
+            is_timed = not container.format.flags & _COUNTED
             whole = False
             for packet in container.demux(stream):
                 if stopped.is_set():
                     return
+                if self._tape is not None:
+                    self._tape.put(packet, is_timed=is_timed)
                 for frame in _decoded(packet):
                     whole = whole or not frame.is_corrupt
                     if whole:
-                        yield frame
+                        yield frame.time if is_timed else None, frame
 
 
 class _Clock:
@@ -369,15 +395,21 @@ class _Clock:
         self._seen = 0.0
         """Monotonic, of the last frame."""
         self._is_cut = False
+        self._is_new = True
 
     def connect(self) -> None:
         self._zero_s = None
+        self._is_new = True
 
     def at(self, camera_s: float | None) -> float | None:
         """Ours, at a frame that has just come; None for one that is not later than the last.
 
-        camera_s: its own time; None where it has none.
+        camera_s: its own time; None where it has none. The first one over RTSP has none: when it
+        was before the next one is not known, so None as well.
         """
+        was_new, self._is_new = self._is_new, False
+        if was_new and camera_s is None:
+            return None
         now = time.monotonic()
         due_s = 0.0 if self._last_s is None else self._last_s + max(now - self._seen, 1e-3)
         time_s = due_s if camera_s is None else self._continued(camera_s, due_s)
