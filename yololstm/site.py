@@ -12,7 +12,8 @@ from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from yololstm import checked
 from yololstm.checked import Section
@@ -21,11 +22,19 @@ from yololstm.errors import ParamsError
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _QUIET: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,62}$")]
+NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
 """Of a camera or a receiver: it stands in paths and addresses."""
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+Port = Annotated[int, Field(ge=0, le=65535, strict=False)]
+"""Of a variable too, which is a text."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
 Thresholds = dict[str, Share]
+
+
+def _as_text(value: Any) -> Any:
+    """The number of a webcam."""
+    return str(value) if type(value) is int else value
 
 
 def _is_quiet(value: str) -> str:
@@ -35,7 +44,7 @@ def _is_quiet(value: str) -> str:
 
 
 class Camera(Section):
-    source: SecretStr
+    source: Annotated[SecretStr, BeforeValidator(_as_text)]
     """A path, the number of a webcam or an address."""
     realtime: bool = False
     """A file is played at its own pace."""
@@ -81,7 +90,7 @@ class Webhook(Receiver):
 class Mqtt(Receiver):
     kind: Literal["mqtt"]
     host: str
-    port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    port: Port = 1883
     tls: bool = False
     topic: str = "yololstm/{camera}/{label}"
     username: str = ""
@@ -89,16 +98,18 @@ class Mqtt(Receiver):
 
 
 class Upload(Section):
-    url: str
+    url: str = Field(repr=False)
     """Of a folder, as fsspec knows it: s3://bucket/folder."""
     blur: Literal["faces", "persons", "nothing"] = "faces"
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict, repr=False)
     """For the file system: endpoint_url, key, secret."""
 
 
 class Web(Section):
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    port: Port = 8080
+    names: list[str] = Field(default_factory=list)
+    """Host names by which it is asked for, besides localhost and addresses: behind a proxy, its."""
 
 
 class Site(Section):
@@ -115,8 +126,8 @@ class Site(Section):
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Site:
     """Raises ParamsError naming the key; or the variable that is not set."""
-    content = checked.read(path, "Write one: docs/live.md has an example")
-    filled = _filled(content or {}, (), path, environ)
+    content = _read(path)
+    filled = _filled({} if content is None else content, (), path, environ)
     site = checked.validate(path, filled, Site, "See docs/live.md", secret=True)
     names = [receiver.name for receiver in site.notify]
     if twice := {name for name in names if names.count(name) > 1}:
@@ -124,6 +135,18 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Site:
     if site.upload is not None and site.record is None:
         raise ParamsError(f"{path}: upload", "nothing is recorded", "Add a record section")
     return site
+
+
+def _read(path: Path) -> Any:
+    try:
+        return checked.read(path, "Write one: docs/live.md has an example")
+    except ParamsError as error:
+        if not isinstance(error.__cause__, yaml.YAMLError):
+            raise
+        # What stands there may be secret.
+        mark = getattr(error.__cause__, "problem_mark", None)
+        place = str(path) if mark is None else f"{path}:{mark.line + 1}"
+        raise ParamsError(place, "not YAML", "Mend that line, or the one before") from None
 
 
 def _filled(value: Any, key: tuple[str, ...], path: Path, environ: Mapping[str, str]) -> Any:

@@ -20,6 +20,9 @@ Mode = Literal["count", "ignore"]
 
 MODES: Final[tuple[Mode, ...]] = ("count", "ignore")
 MOST_CORNERS: Final = 64
+_WITHIN: Final = 1 - 1e-9
+"""What is on the right or lower side of a polygon is not in it: whoever the picture cuts off must
+stand within a zone that reaches to its edge."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,12 @@ class Zone:
     @classmethod
     def from_dict(cls, said: dict[str, Any]) -> Self:
         """The inverse of to_dict. Raises KeyError, TypeError or ValueError."""
+        name, labels = said["name"], said["labels"]
+        # A text is a sequence of texts, too.
+        if not isinstance(labels, list) or not all(isinstance(t, str) for t in (name, *labels)):
+            raise TypeError("a zone's name is a text, and its labels are a list of texts")
         polygon = tuple((float(x), float(y)) for x, y in said["polygon"])
-        return cls(str(said["name"]), said["mode"], polygon, tuple(map(str, said["labels"])))
+        return cls(name, said["mode"], polygon, tuple(labels))
 
 
 def standing(landmarks: Landmarks) -> NDArray[np.float64]:
@@ -64,7 +71,7 @@ def standing(landmarks: Landmarks) -> NDArray[np.float64]:
     box, source = landmarks.box.astype(np.float64), landmarks.source
     feet = np.stack([(box[:, 0] + box[:, 2]) / 2, box[:, 3]], axis=1)
     shares = feet / (source.width, source.height)
-    inside: NDArray[np.float64] = np.clip(shares, 0.0, 1.0)
+    inside: NDArray[np.float64] = np.clip(shares, 0.0, _WITHIN)
     return inside
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +16,11 @@ from yololstm.events import Event, Rule, Signal, detect
 from yololstm.inference import Classifier
 from yololstm.landmarks import Landmarks
 from yololstm.live import engine as engines
-from yololstm.live.engine import Engine
+from yololstm.live.engine import Engine, Heard
+from yololstm.moments import Verdict
 from yololstm.scaling import BodyScaling
 from yololstm.windows import WindowSpec
+from yololstm.zones import Mode, Zone
 
 SPEC = WindowSpec(fps=3, length=6, hop=2, max_gap_s=1.0, min_valid=0.5)
 RULE = Rule(dict.fromkeys(LABELS, 0.4), leave=0.7, merge_gap_s=1.0, cool_down_s=3.0)
@@ -44,8 +46,17 @@ Row = tuple[int, float, tuple[float, ...]]
 class Watched:
     """What an engine made of landmarks that it saw frame by frame."""
 
-    def __init__(self, seen: Landmarks, times: Sequence[float], fps: float, **options: Any) -> None:
+    def __init__(
+        self,
+        seen: Landmarks,
+        times: Sequence[float],
+        fps: float,
+        zones: Callable[[float], Sequence[Zone]] = lambda _: (),
+        **options: Any,
+    ) -> None:
+        """zones: by the time of a frame."""
         self.engine = Engine(classifier(options.pop("spec", SPEC)), fps, **options)
+        self.verdicts: list[Verdict] = []
         self.windows: list[Row] = []
         self.told_s: list[float] = []
         self.signals: list[Signal] = []
@@ -59,11 +70,15 @@ class Watched:
 
         self.engine._stream.feed = spied  # type: ignore[method-assign, assignment]
         for now_s, frame in _frames(seen, times):
-            self.signals += self.engine.feed(frame, now_s).signals
+            self._hear(self.engine.feed(frame, now_s, zones(now_s)))
             rows = sum(len(person._rows) for person in self.engine._people.values())
             self.kept = max(self.kept, rows)
         now_s = math.inf
-        self.signals += self.engine.finish().signals
+        self._hear(self.engine.finish(zones(now_s)))
+
+    def _hear(self, heard: Heard) -> None:
+        self.signals += heard.signals
+        self.verdicts += heard.verdicts
 
     @property
     def events(self) -> list[Event]:
@@ -227,3 +242,78 @@ def test_people_who_left_are_forgotten_and_their_events_end() -> None:
         most = max(most, len(engine._people), len(engine._stream._watches))
     assert most <= 3
     assert not engine._people
+
+
+# --- zones ---
+
+
+def zone(x0: float, x1: float, mode: Mode = "count", labels: tuple[str, ...] = ()) -> Zone:
+    """From the top of the picture to its bottom."""
+    return Zone("a place", mode, ((x0, 0), (x1, 0), (x1, 1), (x0, 1)), labels)
+
+
+@given(seeds, st.floats(0, 1), st.floats(0, 1), st.sampled_from(["count", "ignore"]))
+@settings(max_examples=25)
+def test_a_window_counts_where_they_stood_in_the_zone_for_half_of_it(
+    seed: int, one: float, other: float, mode: Mode
+) -> None:
+    seen, times = shop(seed, 5.0, 1, 0.3)
+    x0, x1 = min(one, other), max(one, other)
+    everywhere = Watched(seen, times, 5.0)
+    watched = Watched(seen, times, 5.0, lambda _: [zone(x0, x1, mode, ("theft", "normal"))])
+    assert watched.verdicts == everywhere.verdicts
+    assert [tuple(v[:2]) for v in watched.verdicts] == [row[:2] for row in watched.windows]
+    x = (seen.box[:, 0] + seen.box[:, 2]) / 2 / seen.source.width
+    for row, whole, told_s in zip(watched.windows, everywhere.windows, watched.told_s, strict=True):
+        track, start_s, said = row
+        begins = seen.time_s >= start_s - 1e-6
+        during = begins & (seen.time_s < start_s + SPEC.length / SPEC.fps) & (seen.time_s <= told_s)
+        stood = x[during & (seen.track == track)]
+        within = (x0 <= stood) & (stood < x1)
+        counts = (within if mode == "count" else ~within).mean() >= 0.5
+        kept = [counts if label in ("theft", "normal") else True for label in LABELS]
+        assert said == tuple(np.where(kept, whole[2], 0).tolist())
+
+
+def test_somebody_who_crosses_a_zone_does_nothing_before_and_after_it() -> None:
+    times = np.arange(180) / 6
+    walking = np.tile(FIGURE * 90, (len(times), 1, 1))
+    walking[..., 0] += 1280 * times[:, None] / times[-1]
+    walking[..., 1] += 300
+    seen = landmarks({1: (times, walking)})
+
+    def theft(x: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        return np.tile(np.float32([9, 0, 0, 0]), (len(x), 1))
+
+    def heard(zones: Sequence[Zone]) -> list[Signal]:
+        engine = Engine(Classifier(theft, BodyScaling(), SPEC, LABELS, rule=RULE), 6.0)
+        signals: list[Signal] = []
+        for time_s, frame in _frames(seen, times.tolist()):
+            signals += engine.feed(frame, time_s, zones).signals
+        return signals + engine.finish(zones).signals
+
+    ((start_s, end_s),) = _ended(heard([]))
+    assert (start_s, end_s) == (0, pytest.approx(30, abs=0.5))
+    ((start_s, end_s),) = _ended(heard([zone(0.4, 0.6)]))
+    assert start_s == pytest.approx(0.4 * 30, abs=1.5)
+    assert end_s == pytest.approx(0.6 * 30, abs=1.5)
+    before, after = _ended(heard([zone(0.4, 0.6, "ignore")]))
+    assert before[1] == pytest.approx(0.4 * 30, abs=1.5)
+    assert after[0] == pytest.approx(0.6 * 30, abs=1.5)
+    assert not heard([zone(0.4, 0.6), zone(0, 1, "ignore")])
+    assert not heard([zone(0.4, 0.6, "count", ("theft",)), zone(0.35, 0.65, "ignore")])
+    assert len(_ended(heard([zone(0.4, 0.6, "count", ("assault",))]))) == 1
+
+
+def _ended(signals: Sequence[Signal]) -> list[tuple[float, float]]:
+    return [(s.event.start_s, s.event.end_s) for s in signals if s.kind == "ended"]
+
+
+def test_a_zone_that_is_drawn_meanwhile_holds_from_then_on() -> None:
+    times = np.arange(180) / 6
+    still = np.tile(FIGURE * 90 + (640, 300), (len(times), 1, 1))
+    seen = landmarks({1: (times, still)})
+    watched = Watched(seen, times.tolist(), 6.0, lambda at_s: [zone(0, 0.3)] if at_s > 15 else [])
+    for row, verdict, told_s in zip(watched.windows, watched.verdicts, watched.told_s, strict=True):
+        assert row[2] == (verdict.probability if told_s <= 15 else (0, 0, 0, 0))
+    assert {told_s <= 15 for told_s in watched.told_s} == {True, False}
