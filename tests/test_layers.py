@@ -36,19 +36,20 @@ LAYERS = {
         " remembering unpacking zips fitting keypoints reporting extractor fingerprint settings"
         " seeding landmark_store members casting detector_training detector_export yolo_data"
         " following sight sharing exporting runtime fetching inventory installed remote doctor"
-        " streams moments checked site database journal desk outbox webhook mqtt uploading"
-        " recording bulletin feedback"
+        " streams moments packets keeping checked site database journal desk outbox webhook mqtt"
+        " uploading recording bulletin feedback"
     ),
-    3: "cli __main__ live monitor web",
+    3: "cli __main__ live monitor services web",
 }
-#: Vendor libraries, each imported by one module or package; av by one for files, one for cameras.
+#: Vendor libraries, each imported by one module or package; av by one each for files, cameras and
+#: clips of them.
 VENDORS = {
     "mediapipe": "pose.mediapipe",
     "ultralytics": "detector",
     "trackers": "tracking",
     "onnx": "exporting",
     "onnxruntime": "runtime",
-    "av": "video streams",
+    "av": "video streams packets",
     "distributed": "cluster",
     "safetensors": "checkpoint",
     "lxml": "safexml",
@@ -56,6 +57,15 @@ VENDORS = {
     "pydantic": "params checked site",
     "typer": "cli",
     "pyarrow": "storage",
+    "fsspec": "uploading",
+    "sqlite3": "remembering database",
+    "httpx": "webhook",
+    "paho": "mqtt",
+    "fastapi": "web",
+    "starlette": "web",
+    "uvicorn": "web",
+    "limits": "web",
+    "prometheus_client": "web",
 }
 #: Packages whose modules are alternatives to each other.
 ALTERNATIVES = ("datasets", "pose", "live")

@@ -180,5 +180,5 @@ def test_numbers_may_be_texts_and_a_webcam_a_number(tmp_path: Path) -> None:
     read = site.load(path, {"PORT": "8081"})
     assert read.cameras["till"].source.get_secret_value() == "0"
     assert read.web.port == 8081
-    with pytest.raises(ParamsError, match="web.port"):
+    with pytest.raises(ParamsError, match=r"web\.port"):
         site.load(path, {"PORT": "many"})

@@ -195,7 +195,7 @@ class Journal:
     ) -> None:
         change = (
             "UPDATE events SET clip = ?, picture = ?, landmarks = ?, shared = ?,"
-            " began = heard - CAST(round((frame_s - ?) * 1e6) AS INTEGER) WHERE id = ?"
+            " began = started - CAST(round((start_s - ?) * 1e6) AS INTEGER) WHERE id = ?"
         )
         connection.execute(change, (clip, picture, landmarks, shared, begins_s, id))
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from yololstm.cli import checking, doctor, exporting, models, running, watching
+from yololstm.cli import checking, doctor, exporting, models, running, serving, watching
 
 _NO_LIBRARY: Final = "cannot open shared object file"
 _SYSTEM_LIBRARIES: Final = (
@@ -46,6 +46,7 @@ app = typer.Typer(
 )
 app.command()(running.run)
 app.command()(watching.watch)
+app.command()(serving.serve)
 app.command()(exporting.export)
 app.command()(doctor.doctor)
 app.add_typer(checking.app, name="data")

@@ -75,6 +75,49 @@ def check(
         raise typer.Exit(1)
 
 
+@app.command("export-feedback")
+@exit_on_error
+def export_feedback(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="a new folder", show_default=False)],
+    folder: Annotated[Path, typer.Option(help="of the site, as site.yaml names it")] = Path(
+        "data/live"
+    ),
+) -> None:
+    """Make a data set of what people said of events.
+
+    Clips of events that were judged right or wrong on the page become OUT, in the shape of AI-Hub
+    (data.kind: aihub), with the events that data.label_map of params.yaml names for their labels.
+    Each export is a version: what is in OUT already is never changed. The exit status is 1 where a
+    judged event had to be left out.
+    """
+    from yololstm import feedback
+    from yololstm.database import Database
+    from yololstm.datasets import aihub
+    from yololstm.journal import Journal
+    from yololstm.recording import FOLDER
+    from yololstm.services import JOURNAL
+
+    journal = folder / JOURNAL
+    if not journal.is_file():
+        raise ParamsError(journal, "no such file", "Name the site's folder: --folder")
+    if _git_would_take((out / feedback.MANIFEST).resolve()):
+        remedy = "Name a folder that git ignores, as data/raw/feedback-1"
+        raise ParamsError(out, "git would take footage that is written there", remedy)
+    _, label_map, _ = data_params()
+    database = Database(journal)
+    try:
+        entries = Journal(database).entries(limit=-1)
+    finally:
+        database.close()
+    names = feedback.event_names(label_map, aihub.EVENTS)
+    made = feedback.export(entries, folder / FOLDER, out, names)
+    for problem in made.left_out:
+        typer.echo(f"left out: {problem}", err=True)
+    typer.echo(f"{made.clips} clips -> {out}")
+    if made.left_out:
+        raise typer.Exit(1)
+
+
 def _refuse_public(page: Path, root: Path) -> None:
     """Raises ParamsError where git would take pictures that may not be shared."""
     from yololstm.sharing import is_shareable
