@@ -88,7 +88,7 @@ def test_an_event_that_was_right_is_whose_it_was_from_start_to_end(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("corrected", "label"),
-    [("", NORMAL), (NORMAL, NORMAL), ("damage", "damage"), ("assault", "assault")],
+    [(NORMAL, NORMAL), ("damage", "damage"), ("assault", "assault")],
 )
 def test_an_event_that_was_wrong_is_what_it_was(tmp_path: Path, corrected: str, label: str) -> None:
     one = entry(tmp_path / "recordings", verdict="wrong", corrected=corrected)
@@ -129,14 +129,19 @@ def test_what_cannot_be_learned_from_is_left_out_and_named(tmp_path: Path) -> No
     (folder / blind.landmarks).unlink()
     nobody = entry(folder, "nobody", after_s=500, track=9)
     odd = entry(folder, "odd", after_s=600, label="dance")
+    vague = entry(folder, "vague", after_s=700, verdict="wrong")
     made = feedback.export(
-        [good, gone, lost, beside, unsaid, blind, nobody, odd], folder, tmp_path / "out", NAMES
+        [good, gone, lost, beside, unsaid, blind, nobody, odd, vague],
+        folder,
+        tmp_path / "out",
+        NAMES,
     )
     assert made.clips == 1
     told = {problem.place.split()[-1]: problem.problem for problem in made.left_out}
     assert told == {
         **dict.fromkeys(("gone", "lost"), "its clip is gone"),
-        "beside": "1 other events in its clip were judged by nobody",
+        "beside": "of 1 other events in its clip nobody said what they were",
+        "vague": "nobody said what it was instead",
         "blind": "its landmarks are gone",
         "nobody": "nobody knows where its person was",
         "odd": "no event of data.label_map is dance",

@@ -5,9 +5,9 @@
     OUT/feedback.json                                        of which events it is made
 
 An event that was right is marked in its clip from its start to its end, with the box of who did
-it; one that was wrong is marked as what somebody said it was, or not at all: it was normal. Clips
-of one camera that overlap show the same scene, so that they have one take, as if several cameras
-had filmed it, and never part over train and test.
+it; one that was wrong is marked as what somebody said it was, and not at all where that is normal.
+Clips of one camera that overlap show the same scene, so that they have one take, as if several
+cameras had filmed it, and never part over train and test.
 """
 
 from __future__ import annotations
@@ -124,8 +124,10 @@ def _clip(entry: Entry, entries: Iterable[Entry], recordings: Path) -> _Clip:
         for other in entries
         if other.camera == entry.camera and other.started < ended and other.ended > entry.began
     )
-    if unsaid := [other for other in inside if not other.verdict]:
-        others = f"{len(unsaid)} other events in its clip were judged by nobody"
+    if not _is_said(entry):
+        raise _LeftOut("nobody said what it was instead", "Say it, or that it was right")
+    if unsaid := [other for other in inside if not _is_said(other)]:
+        others = f"of {len(unsaid)} other events in its clip nobody said what they were"
         raise _LeftOut(others, "Judge them too")
     return _Clip(entry, path, entry.began, ended, inside)
 
@@ -170,8 +172,12 @@ def _write(folder: Path, stem: str, clip: _Clip, names: Mapping[str, str]) -> No
         shutil.copyfile(clip.path, temporary)
 
 
+def _is_said(event: Entry) -> bool:
+    return event.verdict == "right" or (event.verdict == "wrong" and event.corrected != "")
+
+
 def _label(event: Entry) -> str:
-    return event.label if event.verdict == "right" else event.corrected or NORMAL
+    return event.label if event.verdict == "right" else event.corrected
 
 
 def _markers(name: str, event: Entry, clip: _Clip, times: list[float]) -> list[Marker]:

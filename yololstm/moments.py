@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from yololstm.changes import Change
 from yololstm.landmarks import Landmarks
@@ -20,6 +20,16 @@ class Verdict(NamedTuple):
     end_s: float
     probability: tuple[float, ...]
     """By label, calibrated, wherever in the picture it is; they add up to 1."""
+
+    def to_dict(self, labels: Sequence[str]) -> dict[str, Any]:
+        """In values that JSON can say."""
+        probability = zip(labels, self.probability, strict=True)
+        return {
+            "track": self.track,
+            "start_s": round(self.start_s, 6),
+            "end_s": round(self.end_s, 6),
+            "probability": {label: round(value, 6) for label, value in probability},
+        }
 
 
 @dataclass(frozen=True, eq=False)

@@ -194,18 +194,7 @@ def _said(moment: Moment, labels: tuple[str, ...]) -> dict[str, Any]:
         "frame_s": round(moment.frame_s, 3),
         "wall": moment.at.astimezone(UTC).isoformat(timespec="milliseconds"),
         "tracks": tracks,
-        "verdicts": [
-            {
-                "track": verdict.track,
-                "start_s": round(verdict.start_s, 3),
-                "end_s": round(verdict.end_s, 3),
-                "probability": {
-                    label: round(value, 4)
-                    for label, value in zip(labels, verdict.probability, strict=True)
-                },
-            }
-            for verdict in moment.verdicts
-        ],
+        "verdicts": [verdict.to_dict(labels) for verdict in moment.verdicts],
     }
 
 

@@ -106,7 +106,7 @@ def serve(
             bulletin=services.bulletin,
             folder=services.folder,
             token=_token(services.folder, say),
-            hosts=here.web.names,
+            hosts=(here.web.host, *here.web.names),
         )
         opened.callback(monitor.stop)
         monitor.start()

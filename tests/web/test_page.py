@@ -1,0 +1,199 @@
+"""The page, in a browser, as somebody uses it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.web import staged
+from tests.web.conftest import served
+from tests.web.staged import TOKEN, Playing, Site
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PATIENCE_MS = 60_000
+_QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--no-first-run"),
+)
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed: no browser to see the page with")
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=list(_QUIET))
+        yield chromium
+        chromium.close()
+
+
+@contextmanager
+def seen(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
+    """A page that complains of nothing, and asks nobody else for anything."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    wrong: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda said: said.type in ("error", "warning") and wrong.append(said.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(url)
+    yield page
+    context.close()
+    refused = [text for text in wrong if "401" not in text]
+    assert not refused
+    assert asked and all(one.startswith(url) for one in asked)
+    assert not any(TOKEN in one for one in asked)
+
+
+def log_in(page: Page, token: str = TOKEN) -> None:
+    page.locator("#token").fill(token)
+    page.locator("#token").press("Enter")
+
+
+def until(page: Page, is_so: Callable[[], Any]) -> None:
+    """Playwright's own way evaluates text, which the page forbids."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while not is_so():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(50)
+
+
+@pytest.fixture
+def shop(site: Site) -> Site:
+    site.live("door")
+    site.play("door", 3)
+    site.cameras["till"]._set("lost", "no answer for 10 s")
+    site.tell(staged.change(1, label="damage", camera="till"))
+    return site
+
+
+def test_a_day_at_the_page(shop: Site, browser: Browser) -> None:
+    options = {"locale": "en-GB", "viewport": {"width": 1440, "height": 900}}
+    with served(shop) as url, Playing(shop, "door"), seen(browser, url, **options) as page:
+        assert page.url == f"{url}/login"
+        log_in(page, "another token than that")
+        expect(page.locator("#said")).to_have_text("That is another token.")
+        log_in(page)
+        _sees_live_pictures(shop, page)
+        _sees_an_event_come_and_judges_it(shop, page)
+        _draws_a_zone(shop, page)
+        page.get_by_role("link", name="System").click()
+        expect(page.get_by_role("cell", name="no answer for 10 s")).to_be_visible()
+        page.get_by_role("button", name="Log out").click()
+        expect(page.locator("#token")).to_be_visible()
+        page.goto(f"{url}/")
+        assert page.url == f"{url}/login"
+
+
+def _sees_live_pictures(shop: Site, page: Page) -> None:
+    door, till = page.locator("[data-camera=door]"), page.locator("[data-camera=till]")
+    expect(till.locator(".over")).to_contain_text("no answer for 10 s")
+    expect(door.locator(".state")).to_have_text("Live")
+    door_canvas = "document.querySelector('[data-camera=door] canvas')"
+    until(page, lambda: page.evaluate(f"{door_canvas}.dataset.shown > 0"))
+    first = page.evaluate(f"{door_canvas}.toDataURL()")
+    until(page, lambda: page.evaluate(f"{door_canvas}.toDataURL()") != first)
+    expect(door.locator(".people li").first).to_contain_text("Person 2")
+    expect(door.locator(".people li").last).to_contain_text("normal 94%")
+    shop.cameras["door"]._set("lost", "unplugged")
+    expect(door.locator(".over")).to_contain_text("unplugged")
+    shop.live("door")
+    expect(door.locator(".over")).to_be_hidden()
+
+
+def _sees_an_event_come_and_judges_it(shop: Site, page: Page) -> None:
+    shop.tell(staged.change(7, "start", label="assault", ago_s=8))
+    expect(page.locator("[data-camera=door] .alarm")).to_have_text("assault · Person 2 · 91%")
+    expect(page.locator("#going")).to_have_text("1")
+    page.get_by_role("link", name="Events").click()
+    events = page.locator(".list > li")
+    expect(events).to_have_count(2)
+    shop.tell(staged.change(8, "start", label="theft", ago_s=7))
+    expect(events).to_have_count(3)
+    expect(events.first).to_contain_text("going on")
+    events.first.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("The clip is written once the event is over.")
+    shop.tell(staged.change(8, "end", label="theft", ago_s=7))
+    shop.record(staged.name(8))
+    until(page, lambda: page.evaluate("document.querySelector('video')?.currentTime > 0.2"))
+    dialog.get_by_role("button", name="Wrong").click()
+    dialog.get_by_role("button", name="normal").click()
+    entry = shop.journal.entry
+    until(page, lambda: entry(staged.name(8)).corrected == "normal")  # type: ignore[union-attr]
+    pressed = dialog.get_by_role("button", name="normal")
+    expect(pressed).to_have_attribute("aria-pressed", "true")
+    expect(pressed).to_be_focused()
+    with page.expect_download() as download:
+        dialog.get_by_role("link", name="Download clip").click()
+    assert download.value.suggested_filename.endswith("-theft.mp4")
+    page.keyboard.press("Escape")
+    expect(events.first).to_contain_text("was normal")
+    expect(events.first.locator("img")).to_be_visible()
+    page.get_by_label("Camera").select_option("till")
+    expect(events).to_have_count(1)
+    expect(events.first).to_contain_text("damage")
+
+
+def _draws_a_zone(shop: Site, page: Page) -> None:
+    page.get_by_role("link", name="Zones").click()
+    page.get_by_role("button", name="Draw zone").click()
+    sheet = page.locator(".still svg")
+    until(page, lambda: page.evaluate("document.querySelector('.still img').naturalWidth > 0"))
+    box = sheet.bounding_box()
+    assert box is not None
+    corners = [(0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8)]
+    for x, y in (*corners, corners[0]):
+        page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    page.get_by_label("Name").fill("Till")
+    page.get_by_label("Mode").select_option("ignore")
+    page.get_by_label("theft").check()
+    page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.8 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.7 * box["height"], steps=4)
+    page.mouse.up()
+    page.get_by_role("button", name="Save").click()
+    until(page, lambda: shop.journal.zones("door"))
+    (zone,) = shop.journal.zones("door")
+    assert (zone.name, zone.mode, zone.labels) == ("Till", "ignore", ("theft",))
+    expected = [*corners[:2], (0.9, 0.7), corners[3]]
+    for got, wanted in zip(zone.polygon, expected, strict=True):
+        assert got == pytest.approx(wanted, abs=0.01)
+    page.reload()
+    expect(page.get_by_label("Name")).to_have_value("Till")
+    page.locator(".corner").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_role("button", name="Save").click()
+    until(page, lambda: shop.journal.zones("door")[0].polygon[0][0] > zone.polygon[0][0])
+
+
+def test_a_small_screen_in_korean(shop: Site, browser: Browser, tmp_path: Path) -> None:
+    options = {"locale": "ko-KR", "viewport": {"width": 360, "height": 740}, "has_touch": True}
+    with served(shop) as url, seen(browser, url, **options) as page:
+        expect(page.get_by_role("button", name="로그인")).to_be_visible()
+        log_in(page)
+        expect(page.locator("[data-camera=till] .state")).to_have_text("연결 끊김")
+        for name in ("이벤트", "구역", "시스템", "실시간"):
+            page.get_by_role("link", name=name).tap()
+            expect(page.locator(f".view.{_VIEWS[name]} > *").first).to_be_attached()
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        page.get_by_role("link", name="이벤트").tap()
+        expect(page.locator(".list")).to_contain_text("기물파손")
+        page.get_by_role("button", name="English").tap()
+        expect(page.locator(".list")).to_contain_text("damage")
+        page.reload()
+        expect(page.locator(".list")).to_contain_text("damage")
+        assert page.evaluate("document.documentElement.lang") == "en"
+
+
+_VIEWS = {"이벤트": "events", "구역": "zones", "시스템": "system", "실시간": "live"}

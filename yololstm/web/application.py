@@ -1,0 +1,139 @@
+"""The whole of it, put together."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
+
+import yololstm
+from yololstm import drawing
+from yololstm.bulletin import Bulletin
+from yololstm.drawing import Colour
+from yololstm.journal import Journal
+from yololstm.outbox import Outbox
+from yololstm.web import cameras, events, metrics, pages, refusing, updates
+from yololstm.web.access import SESSION_S, Access
+from yololstm.web.filming import Film
+from yololstm.web.guarding import COOKIE, Armour, Bodies, Door, Hosts
+from yololstm.web.limiting import Allowance, Rates
+from yololstm.web.refusing import RESPONSES, refused
+from yololstm.web.streaming import Streams
+from yololstm.web.watched import Monitor
+
+
+@dataclass(frozen=True)
+class Login:
+    token: str
+
+
+def create(
+    *,
+    monitor: Monitor,
+    journal: Journal,
+    outbox: Outbox,
+    bulletin: Bulletin,
+    folder: Path,
+    token: str,
+    hosts: Iterable[str] = (),
+    allowance: Allowance | None = None,
+) -> FastAPI:
+    """folder: the site's, with its recordings. token: who knows it may see everything. hosts: names
+    by which it is asked for, besides localhost and IP addresses.
+
+    ``app.state.streams`` are the answers that go on: close them before a server stops.
+    """
+    app = FastAPI(
+        title="yololstm",
+        version=yololstm.__version__,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    streams, access = Streams(), Access(token)
+    app.state.streams = streams
+    films = {n: Film(c, monitor.labels, journal, bulletin) for n, c in monitor.cameras.items()}
+    bearer = [Depends(HTTPBearer(auto_error=False, description="The site's token"))]
+    for routes in (
+        _session(access, streams),
+        cameras.router(monitor, journal, bulletin, films, streams),
+        events.router(journal, bulletin, folder / "recordings", monitor.labels),
+        updates.router(monitor, bulletin, streams),
+        _system(monitor, outbox, folder, streams),
+        metrics.router(monitor, outbox, bulletin),
+    ):
+        app.include_router(routes, dependencies=bearer)
+    app.include_router(pages.router(app.openapi))
+    refusing.tell(app)
+    # The last one is the first that a request passes.
+    app.add_middleware(Bodies)
+    rates = Rates(allowance or Allowance())
+    app.add_middleware(Door, access=access, rates=rates, public=pages.PUBLIC)
+    app.add_middleware(Hosts, names=list(hosts))
+    app.add_middleware(Armour)
+    return app
+
+
+def _session(access: Access, streams: Streams) -> APIRouter:
+    routes = APIRouter(responses=RESPONSES)
+
+    @routes.post("/api/login")
+    def login(request: Request, login: Login) -> JSONResponse:
+        """Begins a session, which a cookie holds, for who knows the token."""
+        if not access.is_token(login.token):
+            return refused(401, "token", "it is another one", "See the file token of the site")
+        response = JSONResponse({"status": "ok"})
+        proxied = request.headers.get("x-forwarded-proto", "").lower()
+        response.set_cookie(
+            COOKIE,
+            access.begin(),
+            max_age=int(SESSION_S),
+            secure="https" in (request.url.scheme, proxied),
+            httponly=True,
+            samesite="strict",
+        )
+        return response
+
+    @routes.post("/api/logout")
+    def logout(request: Request) -> JSONResponse:
+        """Ends the session, and what it was watching."""
+        access.end(request.cookies.get(COOKIE, ""))
+        streams.close_left()
+        response = JSONResponse({"status": "ok"})
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return response
+
+    return routes
+
+
+def _system(monitor: Monitor, outbox: Outbox, folder: Path, streams: Streams) -> APIRouter:
+    routes = APIRouter(responses=RESPONSES)
+    started = datetime.now(UTC)
+    colours = drawing.palette(monitor.labels)
+
+    @routes.get("/api/system")
+    def system() -> dict[str, Any]:
+        """The program, the labels and their colours, the disk, and what waits to be delivered."""
+        return {
+            "version": yololstm.__version__,
+            "started": started.isoformat(timespec="seconds"),
+            "labels": [{"label": label, "colour": _css(c)} for label, c in colours.items()],
+            "outbox": outbox.counts(),
+            "watching": len(streams),
+            "free_bytes": shutil.disk_usage(folder).free,
+        }
+
+    return routes
+
+
+def _css(colour: Colour) -> str:
+    red, green, blue = colour
+    return f"#{red:02x}{green:02x}{blue:02x}"

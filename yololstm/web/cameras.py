@@ -1,0 +1,138 @@
+"""Operations on cameras: how they are, what they show, what is said of people, and zones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response
+
+from yololstm.bulletin import Bulletin
+from yololstm.clips import NORMAL
+from yololstm.journal import Journal
+from yololstm.web import filming
+from yololstm.web.filming import Film
+from yololstm.web.refusing import RESPONSES, Refusal, content
+from yololstm.web.streaming import Stream, Streams
+from yololstm.web.watched import Camera, Monitor
+from yololstm.zones import Zone
+
+_MOVING: Final = content("multipart/x-mixed-replace")
+_MOST_ZONES: Final = 32
+_MOST_LETTERS: Final = 60
+
+Names = Annotated[list[str] | None, Query()]
+Seconds = Annotated[float, Query(ge=0, le=300, allow_inf_nan=False)]
+
+
+def router(
+    monitor: Monitor,
+    journal: Journal,
+    bulletin: Bulletin,
+    films: Mapping[str, Film],
+    streams: Streams,
+) -> APIRouter:
+    routes = APIRouter(prefix="/api/cameras", responses=RESPONSES)
+
+    def find(name: str) -> Camera:
+        if name not in monitor.cameras:
+            raise _unknown()
+        return monitor.cameras[name]
+
+    @routes.get("")
+    def cameras() -> dict[str, Any]:
+        """How each camera is."""
+        return {"cameras": [camera.status().to_dict() for camera in monitor.cameras.values()]}
+
+    @routes.get("/video", response_class=Stream, responses=_MOVING)
+    async def videos(
+        request: Request, camera: Annotated[list[str] | None, Query()] = None
+    ) -> Stream:
+        """What several cameras show, of all where none is named, in one stream: JPEG pictures as
+        multipart/x-mixed-replace, of which the header X-Camera says whose they are."""
+        names = list(films) if camera is None else list(dict.fromkeys(camera))
+        return shown(request, names)
+
+    @routes.get("/{name}")
+    def camera(name: str) -> dict[str, Any]:
+        """How it is."""
+        return find(name).status().to_dict()
+
+    @routes.get("/{name}/picture.jpg", response_class=Response, responses=content("image/jpeg"))
+    def picture(name: str, plain: bool = False) -> Response:
+        """What it shows now, a JPEG; plain: with nothing drawn on it."""
+        find(name)
+        jpeg = films[name].still(plain=plain)
+        if jpeg is None:
+            raise Refusal(404, name, "it shows nothing now", "Wait until it is live")
+        return Response(jpeg, media_type="image/jpeg")
+
+    @routes.get("/{name}/video", response_class=Stream, responses=_MOVING)
+    async def video(request: Request, name: str) -> Stream:
+        """What it shows, as it comes: JPEG pictures as multipart/x-mixed-replace."""
+        return shown(request, [name])
+
+    @routes.get("/{name}/verdicts")
+    def verdicts(name: str, seconds: Seconds = 60.0) -> dict[str, Any]:
+        """What was said of people of late, as the notices of that name have it."""
+        found = find(name)
+        latest, said = found.latest(), found.verdicts(seconds)
+        moment = None if latest is None else latest[1]
+        seen = [] if moment is None or moment.landmarks is None else moment.landmarks.tracks()
+        return {
+            "camera": name,
+            "frame_s": None if moment is None else round(moment.frame_s, 6),
+            "wall": None if moment is None else moment.at.astimezone(UTC).isoformat(),
+            "verdicts": [verdict.to_dict(monitor.labels) for verdict in said],
+            "tracks": [track for track, _ in seen],
+        }
+
+    @routes.get("/{name}/zones")
+    def zones(name: str) -> dict[str, Any]:
+        find(name)
+        return _said(name, journal.zones(name))
+
+    @routes.put("/{name}/zones")
+    def set_zones(name: str, zones: list[Zone]) -> dict[str, Any]:
+        """In the place of those there were."""
+        find(name)
+        _check(zones, monitor.labels)
+        journal.set_zones(name, zones)
+        said = _said(name, zones)
+        bulletin.post("zones", said)
+        return said
+
+    def shown(request: Request, names: list[str]) -> Stream:
+        if not names or not set(names) <= set(films):
+            raise _unknown()
+        streams.check_room()
+        parts = filming.parts([films[name] for name in names])
+        return Stream(parts, streams, request.state.stays, filming.MEDIA_TYPE)
+
+    return routes
+
+
+def _unknown() -> Refusal:
+    return Refusal(404, "camera", "there is no such camera", "See /api/cameras")
+
+
+def _said(name: str, zones: list[Zone]) -> dict[str, Any]:
+    return {"camera": name, "zones": [zone.to_dict() for zone in zones]}
+
+
+def _check(zones: list[Zone], labels: tuple[str, ...]) -> None:
+    """Raises Refusal for what Zone cannot know: other zones, and which labels there are."""
+    names = [zone.name for zone in zones]
+    known = set(labels) - {NORMAL}
+    problem = remedy = ""
+    if len(zones) > _MOST_ZONES:
+        problem, remedy = f"there are more than {_MOST_ZONES}", "Draw fewer"
+    elif len(set(names)) < len(names):
+        problem, remedy = "two have the same name", "Rename one of them"
+    elif any(len(name) > _MOST_LETTERS for name in names):
+        problem, remedy = f"a name is longer than {_MOST_LETTERS} letters", "Choose a shorter one"
+    elif any(set(zone.labels) - known for zone in zones):
+        problem, remedy = "one is for an unknown label", f"Known are {', '.join(sorted(known))}"
+    if problem:
+        raise Refusal(422, "zones", problem, remedy)

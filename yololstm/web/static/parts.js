@@ -1,0 +1,50 @@
+/** What every view is made of. */
+import { t } from "./words.js";
+
+/** An element: h("button", { class: "plain", onclick: f, "data-x": 1 }, "words", child). */
+export function h(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+export function say(words) {
+  const place = document.getElementById("said");
+  place.textContent = words;
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => (place.textContent = ""), 6000);
+}
+
+/** What the API answers; a problem is said, and thrown. */
+export async function ask(path, method = "GET", body = undefined) {
+  const headers = method === "GET" ? {} : { "Content-Type": "application/json", "X-Requested-With": "page" };
+  const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  if (answer.status === 401) {
+    location.replace("/login" + location.hash);
+    return new Promise(() => {});
+  }
+  const said = await answer.json();
+  if (answer.ok) return said;
+  const why = `${said.error.problem}. ${said.error.remedy}`;
+  say(t("failed", { why }));
+  throw new Error(why);
+}
+
+/** A select with its label. choices: [value, words] pairs. */
+export function choice(words, choices, value, change) {
+  const select = h("select", { onchange: () => change(select.value) });
+  for (const [name, text] of choices) select.append(h("option", { value: name, selected: name === value }, text));
+  return h("label", { class: "field" }, h("span", {}, words), select);
+}
+
+/** Words on a plate of their label's colour. */
+export function chip(words, colour) {
+  const element = h("span", { class: "chip" }, words);
+  element.style.setProperty("--colour", colour ?? "#b0b6be");
+  return element;
+}
