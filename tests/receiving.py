@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +38,9 @@ class Answer:
 class Receiver:
     """What came, and what is answered to it: the n-th is asked for with n, from 0 on."""
 
-    def __init__(self, answer: Callable[[int], Answer], port: int = 0) -> None:
+    def __init__(
+        self, answer: Callable[[int], Answer], port: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.answer = answer
         self.posts: list[Post] = []
         self.taken: list[Post] = []
@@ -54,6 +57,8 @@ class Receiver:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
@@ -95,9 +100,11 @@ class Receiver:
 
 @contextmanager
 def receiver(
-    answer: Callable[[int], Answer] = lambda n: Answer(), port: int = 0
+    answer: Callable[[int], Answer] = lambda n: Answer(),
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Receiver]:
-    receiving = Receiver(answer, port)
+    receiving = Receiver(answer, port, tls)
     try:
         yield receiving
     finally:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from tests import people
 from tests.people import FIGURE
-from yololstm.blurring import AROUND_S, CELLS, Veil, What, pixelated, regions
+from yololstm.blurring import AROUND_S, CELLS, UNFOLLOWED, Veil, What, pixelated, regions
 from yololstm.landmarks import Landmarks, Source
 from yololstm.skeleton import JOINTS
 
@@ -36,6 +39,10 @@ def detail(image: NDArray[np.uint8]) -> float:
     return float(np.abs(np.diff(image.astype(np.float64), axis=1)).mean())
 
 
+def colours(image: NDArray[np.uint8]) -> int:
+    return len(np.unique(image.astype(np.int64) @ [65536, 256, 1]))
+
+
 def contains(outer: NDArray[np.floating], inner: NDArray[np.floating]) -> bool:
     return bool((outer[:2] <= inner[:2] + 1e-6).all() and (outer[2:] >= inner[2:] - 1e-6).all())
 
@@ -48,7 +55,7 @@ def test_what_is_covered_is_gone_and_the_rest_stays(what: What) -> None:
     covered = veil.over(image, 1.0)
     (box,) = veil.boxes(1.0).round().astype(int).clip(0, [400, 300, 400, 300])
     inside = np.s_[box[1] + 1 : box[3] - 1, box[0] + 1 : box[2] - 1]
-    assert len(np.unique(covered[inside].reshape(-1, 3), axis=0)) <= CELLS[what] ** 2
+    assert colours(covered[inside]) <= CELLS[what] ** 2
     assert detail(covered[inside]) < 0.05 * detail(image[inside])
     outside = np.ones((300, 400), dtype=bool)
     outside[box[1] - 1 : box[3] + 1, box[0] - 1 : box[2] + 1] = False
@@ -106,6 +113,62 @@ def test_nobody_flashes_through_between_sights(what: What, seed: int) -> None:
     assert not len(veil.boxes(time_s[-1] + AROUND_S + 0.1))
 
 
+@pytest.mark.parametrize("doubt", ["absent", "unsure"])
+def test_where_nobody_knows_the_head_of_somebody_who_lies_it_is_the_whole_box(doubt: str) -> None:
+    upright = standing(np.array([1.0]), np.array([0.0]))
+    lying = replace(upright, xy=upright.xy[..., ::-1] + 50, box=upright.box[:, [1, 0, 3, 2]] + 50)
+    head, other_end = lying.xy[0, HEAD].copy(), lying.box[0, 2:]
+    lying.confidence[0, HEAD] = 0.2
+    if doubt == "absent":
+        lying.xy[0, HEAD], lying.confidence[0, HEAD] = np.nan, 0
+    (face,) = regions(lying, "faces")
+    for end in (head, other_end):
+        assert contains(face, np.concatenate([end - 6, end + 6]))
+    assert contains(face, lying.box[0])
+
+
+def unsure(time_s: Sequence[float], box: Sequence[Sequence[float]]) -> Landmarks:
+    """Of somebody who is not followed."""
+    n = len(time_s)
+    at = np.array(time_s, dtype=np.float64)
+    rows = people.landmarks({UNFOLLOWED: (at, np.full((n, 13, 2), np.nan))}, SOURCE)
+    return replace(rows, box=np.array(box, dtype=np.float32))
+
+
+def test_who_is_not_followed_is_covered_like_those_who_are() -> None:
+    box = [100.0, 100, 150, 220]
+    for seen in (unsure([2.0], [box]), unsure([2.0, 2.0], [box, [300, 100, 350, 220]])):
+        veil = Veil.of(seen, [2.0], "persons")
+        assert len(veil.boxes(2.0)) == len(seen)
+        assert contains(veil.boxes(2.0)[0], np.array(box))
+        for away, way in ((0.9, -1), (0.9, 1)):
+            walked = np.array(box) + way * away * 120 * np.array([1, 0, 1, 0])
+            assert contains(veil.boxes(2.0 + way * away)[0], walked)
+        assert not len(veil.boxes(3.1))
+        assert not len(veil.boxes(0.9))
+
+
+def test_who_is_next_to_where_somebody_was_is_the_same_person() -> None:
+    time_s = [1.0, 1.2, 1.4, 2.2, 3.4]
+    box = [[100.0 + 10 * i, 100, 150 + 10 * i, 220] for i in range(5)]
+    veil = Veil.of(unsure(time_s, box), time_s, "persons")
+    (between,) = veil.boxes(1.3)
+    assert contains(between, np.array([110, 100, 170, 220]))
+    assert between[2] - between[0] < 100
+    (hidden,) = veil.boxes(1.8)
+    assert contains(hidden, np.array([120, 100, 180, 220]))
+    assert hidden[2] - hidden[0] < 100
+    # Unseen for longer, they may have been anywhere.
+    assert len(veil.boxes(2.8)) == 2
+    assert min(box[2] - box[0] for box in veil.boxes(2.8)) > 150
+
+
+def test_a_row_without_a_box_is_nobody() -> None:
+    veil = Veil.of(unsure([1.0, 1.5], [[np.nan] * 4] * 2), [1.0, 1.5], "faces")
+    assert not len(veil.boxes(1.2))
+    np.testing.assert_array_equal(veil.over(pattern(), 1.2), pattern())
+
+
 def test_everybody_is_covered() -> None:
     both = Landmarks.concatenate(
         [
@@ -123,7 +186,32 @@ def test_where_nobody_looked_nothing_is_shown() -> None:
     np.testing.assert_array_equal(veil.over(image, 5.2), image)
     np.testing.assert_array_equal(veil.over(image, 6.4), image)
     for at in (3.9, 6.6):
-        assert len(np.unique(veil.over(image, at).reshape(-1, 3), axis=0)) <= 9
+        assert detail(veil.over(image, at)) < 0.05 * detail(image)
+
+
+def test_what_is_shown_between_looks_that_are_far_apart_may_be_of_the_first() -> None:
+    veil = Veil.of(standing(np.array([1.0]), np.array([200.0])), [0.5, 1.0, 3.0, 3.5], "persons")
+    for at in (1.1, 2.0, 2.9):
+        assert detail(veil.over(pattern(), at)) < 0.05 * detail(pattern())
+    np.testing.assert_array_equal(veil.over(pattern(), 3.2), pattern())
+
+
+def test_a_part_of_a_picture_is_covered_as_the_whole() -> None:
+    veil = Veil.of(standing(np.array([1.0]), np.array([200.0])), [1.0], "persons")
+    image, half = pattern(), np.s_[40:260, 190:390]
+    part = cv2.resize(image[half], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_NEAREST)
+    covered = veil.over(np.asarray(part, dtype=np.uint8), 1.0, corner=(190, 40), scale=0.5)
+    whole = veil.over(image, 1.0)[half][::2, ::2]
+    changed = (covered != part).any(axis=2)
+    expected = (whole != image[half][::2, ::2]).any(axis=2)
+    assert 0.2 < expected.mean() < 0.8
+    assert (changed == expected).mean() > 0.9
+
+
+def test_who_is_partly_in_the_picture_is_as_coarse_as_who_is_within() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    covered = pixelated(image, np.array([[380.0, 280, 700, 600]]), 8)
+    assert colours(covered[280:, 380:]) == 1
 
 
 @pytest.mark.parametrize(

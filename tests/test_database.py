@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from yololstm import database as module
 from yololstm.database import Database, from_micros, to_micros
 from yololstm.errors import DataError, YololstmError
 
@@ -103,6 +104,63 @@ def test_a_newer_version_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(DataError, match=r"of version 99.*Use the newer version"):
         Database(path)
+
+
+def test_an_older_version_goes_on_as_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.db"
+    with monkeypatch.context() as before:
+        before.setattr(module, "_VERSIONS", module._VERSIONS[:1])
+        old = Database(path)
+        with old.writing() as connection:
+            connection.execute(
+                "INSERT INTO messages (channel, key, body, about, created) VALUES ('a','b','','',0)"
+            )
+        old.close()
+    for _ in range(2):
+        new = Database(path)
+        with new.reading() as connection:
+            (row,) = connection.execute("SELECT key, slot FROM messages")
+            assert tuple(row) == ("b", "")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            assert version == len(module._VERSIONS) > 1
+        new.close()
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+
+
+def test_it_is_for_nobody_else_to_read(tmp_path: Path) -> None:
+    """Whoever may read the folder, and whatever it was before."""
+    tmp_path.chmod(0o755)
+    path = tmp_path / "journal.db"
+    private = dict.fromkeys(("journal.db", "journal.db-wal", "journal.db-shm"), 0o600)
+    database = Database(path)
+    with database.writing() as connection:
+        connection.execute(PUT, ("door",))
+    assert modes(tmp_path) == private
+    for file in tmp_path.iterdir():
+        file.chmod(0o644)
+    again = Database(path)
+    assert modes(tmp_path) == private
+    again.close()
+    database.close()
+    path.chmod(0o666)
+    again = Database(path)
+    assert cameras(again) == {"door"}
+    assert modes(tmp_path) == private
+    again.close()
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "live").write_text("a file")
+    for folder in (tmp_path / "live", tmp_path / "live/deep"):
+        with pytest.raises(YololstmError) as told:
+            Database(folder / "journal.db")
+        assert told.value.problem.place == str(folder)
+        assert "cannot be written to" in told.value.problem.problem
 
 
 @pytest.mark.parametrize("text", ["SQLite format", "CREATE TABLE", "20 is a camera"])

@@ -103,10 +103,10 @@ def test_news_are_kept_told_and_posted(office: Office) -> None:
 def test_it_happens_whole_or_not_at_all(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     put = Outbox.put
 
-    def failing(self: Outbox, connection: Any, channel: str, *rest: Any) -> None:
+    def failing(self: Outbox, connection: Any, channel: str, *rest: Any, **named: Any) -> None:
         if channel == "strict":
             raise OSError
-        put(self, connection, channel, *rest)
+        put(self, connection, channel, *rest, **named)
 
     monkeypatch.setattr(Outbox, "put", failing)
     with pytest.raises(OSError):  # noqa: PT011
@@ -143,6 +143,31 @@ def test_a_cool_down_goes_on_over_sessions(tmp_path: Path) -> None:
     office.close()
 
 
+def test_a_cool_down_outlives_a_clock_that_is_set_back(tmp_path: Path) -> None:
+    office = Office(tmp_path, shop=Policy(cool_down_s=60))
+    office.tell(
+        change(id="a", at=after(3600)),
+        change(id="b", at=NOON),  # it was set
+        change(id="c", at=after(30)),
+        change(id="d", at=after(60)),
+    )
+    assert keys(office.sent("shop")) == ["a:start:1", "b:start:1", "d:start:1"]
+    office.close()
+
+
+def test_updates_hold_up_no_alarm(office: Office) -> None:
+    """While a receiver is away one event goes on for long, and another one comes."""
+    office.tell(change(id="a"))
+    office.tell(*(change("update", id="a", at=after(i)) for i in range(100)))
+    office.tell(change(id="b"), change("update", id="b"), change("update", id="a", at=after(101)))
+    office.tell(change("end", id="a", at=after(102)))
+    messages = office.sent("everything")
+    assert keys(messages) == [
+        *("a:start:1", "a:update:102", "b:start:1", "b:update:2", "a:end:103"),
+    ]
+    assert bodies(messages)[1]["wall"] == "2026-11-23T12:01:41.000+00:00"
+
+
 def test_quiet_hours_are_kept_by_the_clock_on_the_wall(tmp_path: Path) -> None:
     office = Office(tmp_path, shop=Policy(quiet_hours=[(time(12), time(12, 1))]))
     office.tell(change(id="a"), change(id="b", at=after(60)), change("end", id="a", at=after(61)))
@@ -167,10 +192,15 @@ def test_a_status_is_told_when_it_changes(tmp_path: Path) -> None:
     office.close()
     office = Office(tmp_path, lamp=policy)
     assert bodies(office.sent("lamp")) == [
-        *({"status": "theft"}, {"status": "assault"}, {"status": "theft"}),
+        {"camera": "door", "status": "theft"},
+        {"camera": "door", "status": "assault"},
+        {"camera": "till", "status": "theft"},
     ]
     office.tell(change("end", id="b"), change("end", id="c", label="damage"), change(id="f"))
-    assert bodies(office.sent("lamp")) == [{"status": None}, {"status": "theft"}]
+    assert bodies(office.sent("lamp")) == [
+        {"camera": "door", "status": None},
+        {"camera": "door", "status": "theft"},
+    ]
     office.close()
 
 
@@ -204,7 +234,7 @@ def test_what_a_killed_session_left_open_ends(tmp_path: Path) -> None:
     assert [entry.ended for entry in ended] == [NOON, after(1)]
     assert keys(office.sent("shop"))[-2:] == ["a:end:2", "b:end:2"]
     assert keys(office.sent("strict")) == ["b:start:1", "d:start:1", "b:end:2"]
-    assert bodies(office.sent("lamp"))[-1] == {"status": None}
+    assert bodies(office.sent("lamp"))[-1] == {"camera": "door", "status": None}
     assert [notice.about["change"] for notice in office.notices] == ["end", "end"]
     assert office.desk.close_left_open("door", after(601)) == []
     assert [entry.id for entry in office.journal.open_entries()] == ["d"]
@@ -218,9 +248,11 @@ FILES: Final = {"clip": "d/one.mp4", "picture": "d/one.jpg", "landmarks": "d/one
 def test_files_are_kept_and_put_for_upload(tmp_path: Path, uploads: bool) -> None:
     office = Office(tmp_path, uploads=uploads)
     office.tell(change())
-    assert office.desk.recorded("two", **FILES, shared="", upload=["x"]) is None
+    assert office.desk.recorded("two", **FILES, shared="") is None
+    office.desk.recorded("one", **FILES, shared="", is_whole=False)
+    assert not office.desk.is_uploading("one")
     shared = "d/one.shared.mp4"
-    entry = office.desk.recorded("one", **FILES, shared=shared, upload=[shared, "d/one.parquet"])
+    entry = office.desk.recorded("one", **FILES, shared=shared)
     assert isinstance(entry, Entry)
     assert (entry.clip, entry.shared) == ("d/one.mp4", shared)
     assert entry == office.journal.entry("one")
@@ -228,22 +260,21 @@ def test_files_are_kept_and_put_for_upload(tmp_path: Path, uploads: bool) -> Non
     assert office.desk.is_uploading("one") is uploads
     messages = office.sent(desk.UPLOAD)
     assert not office.desk.is_uploading("one")
-    assert bodies(messages) == [
-        {"event": "one", "files": [shared, "d/one.parquet"]} for _ in range(uploads)
-    ]
-    office.desk.recorded("one", **FILES, shared="", upload=[])
-    assert office.sent(desk.UPLOAD) == []
+    assert bodies(messages) == [{"event": "one"}] * uploads
+    office.desk.recorded("one", **FILES, shared="")
+    assert office.sent(desk.UPLOAD) == []  # once
     office.close()
 
 
 def test_the_receivers_of_a_site() -> None:
     hook = {"kind": "webhook", "url": "http://a/b"}
     quiet = {"quiet": ["22:00-06:30"], "labels": {"theft": 0.5}, "cool_down_s": 9.0}
+    quiet["updates"] = False
     made = site.Site.model_validate(
         {"cameras": {}, "notify": [{**hook, **quiet, "name": "a", "template": "status"}]}
     )
     assert desk.policies(made) == {
-        "a": Policy({"theft": 0.5}, 9.0, [(time(22), time(6, 30))], "status")
+        "a": Policy({"theft": 0.5}, 9.0, [(time(22), time(6, 30))], "status", updates=False)
     }
     made = site.Site.model_validate({"cameras": {}, "notify": [{**hook, "name": "upload"}]})
     with pytest.raises(ParamsError, match="upload is the name"):

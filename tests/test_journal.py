@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,21 @@ def test_an_event_goes_on_and_ends(journal: Journal) -> None:
     assert journal.entry("two") is None
     said = ended.to_dict()
     assert json.loads(json.dumps(said)) == said
-    assert said["started"] == "2026-11-23T11:59:55.000+00:00"
+    assert said["started"] == "2026-11-23T11:59:55.000000+00:00"
+
+
+def test_a_clock_that_is_set_moves_no_end(journal: Journal) -> None:
+    for hours in (1, -1):
+        id, set_s = f"{hours}", 3600 * hours
+        record(
+            journal,
+            change(id=id),
+            change("update", id, seconds=7, at=after(2 + set_s)),
+            change("end", id, seconds=8.25, at=after(5 + set_s)),
+        )
+        entry = journal.entry(id)
+        assert entry is not None
+        assert (entry.started, entry.ended) == (after(-5), after(3.25))
 
 
 def test_one_that_has_ended_stays_so(journal: Journal) -> None:
@@ -91,6 +106,24 @@ def test_pages_leave_out_none_of_those_that_started_at_once(journal: Journal) ->
         found += page
         page = journal.entries(before=page[-1].started, before_id=page[-1].id, limit=3)
     assert ids(found) == [f"{i:02}" for i in range(12, -1, -1)]
+
+
+def test_the_times_that_are_told_lead_from_page_to_page(journal: Journal) -> None:
+    chance = random.Random(3)
+    for i in range(40):
+        at = NOON + timedelta(microseconds=chance.choice([1, 3, 499, 500, 999, 1000, 1001]))
+        record(journal, change(id=f"{i:02}", at=at))
+    whole = journal.entries()
+    found, page = [], journal.entries(limit=3)
+    while page:
+        found += page
+        told = page[-1].to_dict()
+        before = datetime.fromisoformat(told["started"])
+        page = journal.entries(before=before, before_id=told["id"], limit=3)
+    assert (len(found), found) == (40, whole)
+    assert len({entry.started for entry in found}) == 7
+    started = [entry.to_dict()["started"] for entry in found]
+    assert started == sorted(started, reverse=True)  # as texts, which the page compares
 
 
 @pytest.mark.parametrize(
@@ -133,11 +166,12 @@ def test_somebody_judges_and_thinks_again(journal: Journal) -> None:
 def test_files_are_recorded_and_forgotten(journal: Journal) -> None:
     record(journal, change())
     paths = {"clip": "a.mp4", "picture": "a.jpg", "landmarks": "a.parquet", "shared": ""}
-    journal.recorded("one", **paths, begins_s=9.25)
+    with journal._database.writing() as connection:
+        journal.recorded_in(connection, "one", *paths.values(), 9.25)
     entry = journal.entry("one")
     assert entry is not None
     assert entry.began == entry.started - timedelta(seconds=2.75)
-    assert entry.to_dict()["began"] == "2026-11-23T11:59:52.250+00:00"
+    assert entry.to_dict()["began"] == "2026-11-23T11:59:52.250000+00:00"
     assert (entry.clip, entry.picture, entry.landmarks, entry.shared) == (
         *("a.mp4", "a.jpg", "a.parquet", ""),
     )

@@ -50,6 +50,7 @@ VENDORS = {
     "onnx": "exporting",
     "onnxruntime": "runtime",
     "av": "video streams packets",
+    "certifi": "streams",
     "distributed": "cluster",
     "safetensors": "checkpoint",
     "lxml": "safexml",
@@ -64,7 +65,6 @@ VENDORS = {
     "fastapi": "web",
     "starlette": "web",
     "uvicorn": "web",
-    "limits": "web",
     "prometheus_client": "web",
 }
 #: Packages whose modules are alternatives to each other.

@@ -40,6 +40,7 @@ class Told:
     def __init__(self, fails: Callable[[int], bool] = lambda n: False) -> None:
         self.moments: list[Moment] = []
         self.statuses: list[Status] = []
+        self.said: list[str] = []
         self._fails = fails
 
     def moment(self, moment: Moment) -> None:
@@ -78,7 +79,7 @@ def open_camera(shop: Path, classifier: Classifier) -> Iterator[Callable[[str, s
             return streams.open(source, 10, patience=PATIENCE, on_state=on_state)
 
         parts = Parts(name, stream, extractor, classifier, lambda stream: nullcontext(told.moment))
-        one = Camera(parts, told.statuses.append)
+        one = Camera(parts, told.statuses.append, told.said.append)
         made.append(one)
         return one
 
@@ -93,6 +94,12 @@ def until(happened: Callable[[], object]) -> None:
     while not happened():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)
+
+
+def follows(states: list[str], *expected: str) -> bool:
+    """In that order, whatever a machine with other work to do was late for in between."""
+    left = iter(states)
+    return all(state in left for state in expected)
 
 
 def test_a_file_is_watched_to_its_end(
@@ -149,8 +156,8 @@ def test_a_camera_that_fails_is_tried_again_and_disturbs_no_other(
         until(lambda: bad.states[-1] == "live" and len(bad.moments) > 6)
         until(lambda: len(good.moments) > before + 5)
         monitor.stop()
-    assert bad.states == ["connecting", "live", "failed", "connecting", "live", "ended"]
-    assert good.states == ["connecting", "live", "ended"]
+    assert follows(bad.states, "connecting", "live", "failed", "connecting", "live", "ended")
+    assert follows(good.states, "connecting", "live", "ended")
     failed = next(status for status in bad.statuses if status.state == "failed")
     assert failed.why == "journal.db: it is full. Make room."
     last = bad.statuses[-1]
@@ -160,9 +167,7 @@ def test_a_camera_that_fails_is_tried_again_and_disturbs_no_other(
 
 
 def test_a_fault_of_ours_is_told_and_tried_again(
-    shop: Path,
-    open_camera: Callable[[str, str, Told], Camera],
-    capsys: pytest.CaptureFixture[str],
+    shop: Path, open_camera: Callable[[str, str, Told], Camera]
 ) -> None:
     def stumble(n: int) -> bool:
         if n == 2:
@@ -179,7 +184,7 @@ def test_a_fault_of_ours_is_told_and_tried_again(
     changes = [change for moment in told.moments for change in moment.changes]
     starts = [change.id for change in changes if change.state == "start"]
     assert len(starts) == len(set(starts))
-    assert "Traceback" in capsys.readouterr().err
+    assert ["Traceback" in said for said in told.said] == [True]
 
 
 def test_what_is_no_video_is_not_tried_again(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import threading
@@ -16,11 +15,13 @@ from paho.mqtt.client import topic_matches_sub
 from pydantic import SecretStr
 
 from tests.brokers import PATIENCE_S, Broker, broker
+from tests.certificates import certificate
 from yololstm import site
 from yololstm.database import Database
 from yololstm.errors import ParamsError
-from yololstm.mqtt import Mqtt, topic_of
-from yololstm.outbox import Backoff, Courier, Message, Outbox, Refused, Undelivered
+from yololstm.mqtt import Mqtt
+from yololstm.notifying import topic_of
+from yololstm.outbox import Backoff, Courier, Message, Outbox, Undelivered
 
 
 def message(n: int = 1, label: str = "theft") -> Message:
@@ -97,7 +98,7 @@ def test_whoever_may_not_publish_is_told(tmp_path: Path) -> None:
         assert "geheim" not in str(told.value)
         login = {"username": "camera", "password": "geheim"}
         elsewhere = opened(guarded.port, topic="elsewhere", **login)
-        with pytest.raises(Refused, match="Not authorized"):
+        with pytest.raises(Undelivered, match="Not authorized"):
             elsewhere(message())
         mqtt = opened(guarded.port, **login)
         with guarded.listening() as heard:
@@ -107,36 +108,21 @@ def test_whoever_may_not_publish_is_told(tmp_path: Path) -> None:
             one.close()
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="the program openssl is not installed")
 def test_a_broker_is_known_by_its_certificate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *(
-                "-nodes",
-                "-days",
-                "1",
-                "-subj",
-                "/CN=broker",
-                "-addext",
-                "subjectAltName=IP:127.0.0.1",
-            ),
-            *("-keyout", key, "-out", certificate),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    lines = (f"certfile {certificate}", f"keyfile {key}", "allow_anonymous true")
-    with broker(tmp_path, *lines) as guarded:
-        with pytest.raises(Undelivered, match="no connection"):
-            opened(guarded.port, tls=True)(message())
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        mqtt = opened(guarded.port, tls=True)
-        mqtt(message())
-        mqtt.close()
+    ours, key = certificate(tmp_path / "ours")
+    other, _ = certificate(tmp_path / "other")
+    with broker(tmp_path, f"certfile {ours}", f"keyfile {key}", "allow_anonymous true") as guarded:
+        for unknown in ("", str(other)):
+            with pytest.raises(Undelivered, match="no connection"):
+                opened(guarded.port, tls=True, ca_file=unknown)(message())
+        said = {"name": "shop", "kind": "mqtt", "host": "127.0.0.1", "port": guarded.port}
+        mqtt = Mqtt.of(site.Mqtt(**said, tls=True, ca_file=str(ours)))
+        monkeypatch.setenv("SSL_CERT_FILE", str(ours))
+        for one in (mqtt, opened(guarded.port, tls=True)):
+            one(message())
+            one.close()
 
 
 def test_a_broker_that_says_nothing_is_not_waited_for() -> None:

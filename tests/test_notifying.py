@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 
 from tests.told_events import NOON, after, change
 from yololstm.changes import Change, State
+from yololstm.errors import ParamsError
 from yololstm.notifying import (
+    TOPICS,
     Policy,
     Telling,
+    Template,
+    check_topic,
     decide,
     event_body,
     status,
@@ -35,6 +39,18 @@ def test_everything_is_told_to_who_asks_for_nothing_less() -> None:
         said.append(told)
     assert said == ["start", "update", "update", "end", None]
     assert known == Telling(told=True, changes=4, ended=True)
+
+
+def test_who_wants_no_updates_is_told_the_start_and_the_end() -> None:
+    known, said = None, []
+    for state in ("start", "update", "update", "end"):
+        policy = Policy(updates=False)
+        known, told = decide(policy, change(state), known, local=time(3), last=None)
+        said.append(told)
+    assert said == ["start", None, None, "end"]
+    assert known == Telling(told=True, changes=2, ended=True)
+    late, likely = Policy({"theft": 0.8}, updates=False), change("update", probability=0.9)
+    assert first(late, likely) == "start"
 
 
 @pytest.mark.parametrize(
@@ -163,5 +179,27 @@ def test_a_status_is_the_last_label_until_all_is_over() -> None:
 def test_bodies() -> None:
     update = change("update")
     assert json.loads(event_body(update, "start")) == {**update.to_dict(), "state": "start"}
-    assert status_body("theft") == b'{"status": "theft"}'
-    assert status_body("") == b'{"status": null}'
+    assert status_body("door", "theft") == b'{"camera": "door", "status": "theft"}'
+    assert status_body("문", "") == '{"camera": "문", "status": null}'.encode()
+
+
+@pytest.mark.parametrize("template", ["event", "status"])
+def test_where_no_topic_is_given_it_is_one_that_may_be(template: Template) -> None:
+    check_topic("topic", TOPICS[template], template)
+
+
+@pytest.mark.parametrize(
+    ("topic", "template", "told"),
+    [
+        *[("a/{camara}", "event", "{camara} is not known"), ("{}", "event", "{} is not known")],
+        *[("{la bel}", "status", "{la bel} is not known"), ("", "event", "it is empty")],
+        *[("a/+", "event", "wildcards. Give one like yololstm/{camera}/{label}.")],
+        *[("#", "status", "wildcards. Give one like yololstm/{camera}.")],
+        *[("a", "status", "that of a camera"), ("{camera}/{label}", "status", "that of a camera")],
+    ],
+)
+def test_topics_that_will_not_do(topic: str, template: Template, told: str) -> None:
+    with pytest.raises(ParamsError) as raised:
+        check_topic("site.yaml: notify.lamp.topic", topic, template)
+    assert raised.value.problem.place == "site.yaml: notify.lamp.topic"
+    assert told in str(raised.value)

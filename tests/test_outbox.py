@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.told_events import NOON, after
-from yololstm.database import Database
+from yololstm.database import Database, to_micros
 from yololstm.errors import YololstmError
 from yololstm.outbox import (
     LONGEST_WAIT,
@@ -38,11 +38,25 @@ def outbox(database: Database) -> Outbox:
     return Outbox(database)
 
 
-def put(outbox: Outbox, *keys: str, channel: str = "shop") -> None:
+def put(outbox: Outbox, *keys: str, channel: str = "shop", slot: str = "") -> None:
     with outbox._database.writing() as connection:
         for key in keys:
-            outbox.put(connection, channel, key, f"body of {key}".encode(), {"camera": "door"})
+            body, about = f"body of {key}".encode(), {"camera": "door"}
+            outbox.put(connection, channel, key, body, about, slot=slot)
     outbox.wake()
+
+
+def waiting(outbox: Outbox) -> list[str]:
+    """The keys of what waits, in order."""
+    with outbox._database.reading() as connection:
+        query = "SELECT key FROM messages WHERE state = 'waiting' ORDER BY id"
+        return [row["key"] for row in connection.execute(query)]
+
+
+def grow_old(outbox: Outbox, key: str, age: timedelta) -> None:
+    with outbox._database.writing() as connection:
+        created = to_micros(datetime.now(UTC) - age)
+        connection.execute("UPDATE messages SET created = ? WHERE key = ?", (created, key))
 
 
 def claimed(outbox: Outbox, now: datetime = NOON, channel: str = "shop") -> Message:
@@ -121,6 +135,59 @@ def test_what_is_refused_is_set_aside(outbox: Outbox) -> None:
     outbox.refused(claimed(outbox), "never")
     assert claimed(outbox).key == "b"
     assert outbox.counts()["shop"]["refused"] == 1
+
+
+def test_the_latest_takes_the_place_of_the_one_that_waits(outbox: Outbox) -> None:
+    put(outbox, "start")
+    put(outbox, "a1", slot="a")
+    put(outbox, "other")
+    put(outbox, "b1", slot="b")
+    put(outbox, "a1", slot="a", channel="till")
+    put(outbox, "a2", "a3", slot="a")
+    assert waiting(outbox) == ["start", "a3", "other", "b1", "a1"]
+    outbox.done(claimed(outbox))
+    latest = claimed(outbox)
+    assert (latest.key, latest.body) == ("a3", b"body of a3")
+    outbox.done(latest)
+    put(outbox, "a3", slot="a")  # the channel had it
+    assert waiting(outbox) == ["other", "b1", "a1"]
+    assert outbox.counts()["shop"]["sent"] == 2
+
+
+def test_what_is_being_delivered_is_not_replaced(outbox: Outbox) -> None:
+    put(outbox, "a1", slot="a")
+    first = claimed(outbox)
+    put(outbox, "a2", "a3", slot="a")
+    assert waiting(outbox) == ["a1", "a3"]
+    outbox.failed(first, "busy", after(60))
+    put(outbox, "a4", slot="a")
+    assert waiting(outbox) == ["a4"]
+    # It waits as long as the one would have whose place it took.
+    assert outbox.claim("shop", after(59)) is None
+    assert claimed(outbox, after(60)).tries == 1
+    outbox.done(first)  # who was too slow does not settle another message
+    assert waiting(outbox) == ["a4"]
+
+
+def test_what_waits_for_nobody_is_set_aside(outbox: Outbox) -> None:
+    put(outbox, "a", "b", channel="gone")
+    put(outbox, "c")
+    held = claimed(outbox, channel="gone")
+    assert outbox.close_channels({"shop", "upload"}, NOON) == {"gone": 2}
+    assert waiting(outbox) == ["c"]
+    outbox.done(held)
+    counts = outbox.counts()
+    assert (counts["gone"]["refused"], counts["gone"]["sent"], counts["shop"]["refused"]) == (
+        *(2, 0, 0),
+    )
+    assert counts["gone"]["oldest_s"] == 0
+    with outbox._database.reading() as connection:
+        rows = connection.execute("SELECT DISTINCT why FROM messages WHERE state = 'refused'")
+        assert [row["why"] for row in rows] == ["it is no receiver any more"]
+    assert outbox.close_channels(["shop"]) == {}
+    outbox.prune(NOON + timedelta(days=31))
+    put(outbox, "a", channel="gone")
+    assert claimed(outbox, channel="gone").key == "a"
 
 
 def test_a_clock_that_is_set_back_holds_up_nothing_for_long(outbox: Outbox) -> None:
@@ -214,17 +281,76 @@ def test_a_courier_keeps_the_order_whatever_goes_wrong(outbox: Outbox) -> None:
     courier = Courier(outbox, "shop", deliveries, say=said.append, backoff=QUICK)
     courier.start()
     until(lambda: deliveries.through == ["b", "c"])
-    until(lambda: len(said) == 3)
     courier.stop()
     assert deliveries.tried == ["a", "a", "a", "a", "b", "c"]
-    assert said == [
-        "shop: no answer: it is tried again",
-        "shop: it said 404: a is set aside",
-        "shop: delivered again",
-    ]
+    assert said == ["shop: no answer: it is tried again", "shop: it said 404: a is set aside"]
     with outbox._database.reading() as connection:
         rows = list(connection.execute("SELECT tries, why FROM messages ORDER BY id"))
     assert [tuple(row) for row in rows] == [(4, "it said 404"), (1, ""), (1, "")]
+
+
+def test_each_outage_is_told(outbox: Outbox) -> None:
+    said: list[str] = []
+    away = [Undelivered("no answer"), Undelivered("no answer")]
+    deliveries = Deliveries(*away, Refused("it said 410"), *away)
+    put(outbox, "a", "b")
+    courier = Courier(outbox, "shop", deliveries, say=said.append, backoff=QUICK)
+    courier.start()
+    until(lambda: len(said) == 4)
+    courier.stop()
+    failing = "shop: no answer: it is tried again"
+    assert said == [failing, "shop: it said 410: a is set aside", failing, "shop: delivered again"]
+
+
+def test_nothing_ends_a_courier(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither whom it tells nor what it does not know of."""
+    said: list[str] = []
+
+    def say(told: str) -> None:
+        said.append(told)
+        raise OSError("the terminal is gone")
+
+    claim, troubles = Outbox.claim, [RuntimeError("geheim"), YololstmError("a", "b", "c")]
+
+    def troubled(self: Outbox, channel: str, now: datetime) -> Message | None:
+        if troubles:
+            raise troubles.pop()
+        return claim(self, channel, now)
+
+    monkeypatch.setattr(Outbox, "claim", troubled)
+    deliveries = Deliveries(Undelivered("no answer"), Refused("it said 410"))
+    put(outbox, "a", "b")
+    courier = Courier(outbox, "shop", deliveries, say=say, backoff=QUICK)
+    courier.start()
+    until(lambda: deliveries.through == ["b"])
+    courier.stop()
+    assert said == [
+        *("shop: a: b. c.", "shop: RuntimeError", "shop: no answer: it is tried again"),
+        "shop: it said 410: a is set aside",
+    ]
+
+
+def test_what_is_too_old_is_set_aside_and_told_once(outbox: Outbox) -> None:
+    said: list[str] = []
+    keep, deliveries = timedelta(hours=72), Deliveries()
+    put(outbox, "a", "b", "c", channel="shop")
+    for key, hours in (("a", 73), ("b", 80), ("c", 71)):
+        grow_old(outbox, key, timedelta(hours=hours))
+    courier = Courier(outbox, "shop", deliveries, say=said.append, backoff=QUICK, keep=keep)
+    courier._try(claimed(outbox))
+    assert waiting(outbox) == ["c"]
+    put(outbox, "d")
+    grow_old(outbox, "c", 2 * keep)
+    courier._try(claimed(outbox))
+    told = "shop: what is older than 72 h is set aside: 2 so far"
+    assert (said, waiting(outbox), deliveries.tried) == ([told], ["d"], [])
+    courier._try(claimed(outbox))
+    assert deliveries.through == ["d"]
+    put(outbox, "e")
+    grow_old(outbox, "e", 2 * keep)
+    courier._try(claimed(outbox))
+    assert said == [told, told.replace("2 so far", "1 so far")]
+    assert outbox.counts()["shop"]["refused"] == 4
 
 
 @pytest.mark.parametrize(("asked_s", "waits_s"), [(0.0, 0.02), (100.0, 100.0), (1e9, 3600.0)])

@@ -42,6 +42,20 @@ def film(
     return path
 
 
+def damage(path: Path) -> Path:
+    """Of an MP4, the first key frame: nothing can be decoded before the next one."""
+    with av.open(str(path)) as container:
+        first = next(container.demux(video=0))
+    content, at, end = bytearray(path.read_bytes()), first.pos, first.pos + first.size
+    while at < end:
+        size = int.from_bytes(content[at : at + 4], "big")
+        if content[at + 4] & 31 == 5:
+            content[at + 5 : at + 4 + size] = bytes([255] * (size - 1))
+        at += 4 + size
+    path.write_bytes(content)
+    return path
+
+
 FORMS = {".ts": "mpegts", ".mkv": "matroska"}
 
 
@@ -335,6 +349,32 @@ def test_damaged_packets_are_left_out(tmp_path: Path) -> None:
     found = [number(frame.image) for frame in packets.frames(source)]
     assert 40 < len(found) <= 60
     assert (found[0], found[-1]) == (0, 59)
+
+
+def test_times_are_from_the_first_packet_on_whether_or_not_it_can_be_decoded(
+    tmp_path: Path,
+) -> None:
+    source = damage(film(tmp_path / "some.mp4"))
+    found = {round(frame.time_s * FPS): number(frame.image) for frame in packets.frames(source)}
+    assert found == {i: i for i in range(GOP, 60)}
+
+
+def test_what_is_encoded_begins_with_its_first_packet_black_until_it_can_be_decoded(
+    tmp_path: Path,
+) -> None:
+    source, path = damage(film(tmp_path / "some.mp4")), tmp_path / "clip.mp4"
+    packets.encode(path, packets.frames(source), Fraction(FPS))
+    times, numbers = check(path)
+    assert len(times) == 60
+    assert numbers[GOP:] == list(range(GOP, 60))
+    shown = [frame.image.mean() for frame in video.read(path)]
+    assert max(shown[:GOP]) < 5 < 50 < min(shown[GOP:])
+
+
+def test_a_spool_that_cannot_be_begun_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(YololstmError, match="cannot be written"):
+        packets._Spool(tmp_path / "clip.mp4", packets.Format("h264", Fraction(1, 90_000), b"junk"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_where_nothing_can_be_written_is_told_and_nothing_is_left(tmp_path: Path) -> None:

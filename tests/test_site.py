@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import traceback
 from collections.abc import Mapping
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import certificate
 from yololstm import site
 from yololstm.errors import ParamsError
+from yololstm.notifying import TOPICS, Template
 from yololstm.site import Mqtt, Site, Webhook
 
 WHOLE = """
@@ -59,6 +62,7 @@ def test_a_site_is_what_its_file_and_the_environment_say(tmp_path: Path) -> None
     assert isinstance(lamp, Mqtt)
     assert (lamp.password.get_secret_value(), lamp.port, lamp.tls) == ("geheim4", 1883, False)
     assert (lamp.template, lamp.quiet_hours) == ("status", [])
+    assert (lamp.updates, lamp.keep_hours, lamp.ca_file) == (True, 72, "")
     assert read.upload is not None
     assert read.upload.options == {"key": "me", "secret": "geheim5"}
     assert (read.web.host, read.web.port) == ("127.0.0.1", 0)
@@ -126,6 +130,90 @@ def test_what_is_wrong_is_named(text: str, told: str, tmp_path: Path) -> None:
         load(tmp_path, text)
     assert str(tmp_path / "site.yaml") in str(raised.value)
     assert told in str(raised.value)
+
+
+def mqtt(**said: object) -> str:
+    return f"notify: [{json.dumps({'kind': 'mqtt', 'name': 'lamp', 'host': 'h', **said})}]"
+
+
+def webhook(url: str, **said: object) -> str:
+    return f"notify: [{json.dumps({'kind': 'webhook', 'name': 'till', 'url': url, **said})}]"
+
+
+@pytest.mark.parametrize("template", ["event", "status"])
+def test_a_topic_goes_by_what_is_told(template: Template, tmp_path: Path) -> None:
+    (lamp,) = load(tmp_path, mqtt(template=template)).notify
+    assert isinstance(lamp, Mqtt)
+    assert lamp.topic == TOPICS[template]
+    (lamp,) = load(tmp_path, mqtt(template=template, topic="a/{camera}")).notify
+    assert isinstance(lamp, Mqtt)
+    assert lamp.topic == "a/{camera}"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (mqtt(topic="a/{labl}"), "notify.lamp.topic: {labl} is not known"),
+        (mqtt(topic="a/#"), "notify.lamp.topic: it is empty, or has wildcards"),
+        (mqtt(topic="a", template="status"), "notify.lamp.topic: a status is that of a camera"),
+        (
+            mqtt(topic="{camera}/{label}", template="status"),
+            "notify.lamp.topic: a status is that of a camera",
+        ),
+        *[
+            (webhook(url), "notify.till.url: no address of http or https")
+            for url in (
+                *("geheim", "ftp://a/geheim", "http:geheim", "http:///geheim", "http://a b/geheim"),
+                *("https://a:geheim/", "http://a:99999/geheim", "http://[geheim", "//a/geheim"),
+                "http://a/\ngeheim",
+            )
+        ],
+        *[
+            (f"cameras: {{door: {{source: '{source}'}}}}", "cameras.door.source: an address of ano")
+            for source in ("rtmp://geheim", "file:///geheim", "geheim:geheim@rtsp://a", "://geheim")
+        ],
+        (mqtt(ca_file="geheim.pem"), "notify.lamp.ca_file: nothing is encrypted there. Add tls"),
+        (webhook("http://a", ca_file="geheim.pem"), "till.ca_file: nothing is encrypted there"),
+        (mqtt(tls=True, ca_file="geheim.pem"), "lamp.ca_file: no certificates can be read there"),
+        (webhook("https://a", ca_file="."), "till.ca_file: no certificates can be read there"),
+        (mqtt(keep_hours=0), "keep_hours: Input should be greater than 0"),
+    ],
+)
+def test_who_is_told_wrongly_is_named_with_the_file(text: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(ParamsError) as raised:
+        load(tmp_path, text)
+    assert raised.value.problem.place.startswith(f"{tmp_path / 'site.yaml'}: ")
+    assert told in str(raised.value)
+    assert "geheim" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_certificates_of_ones_own(tmp_path: Path) -> None:
+    own, key = certificate(tmp_path)
+    for text in (mqtt(tls=True, ca_file=f"{own}"), webhook("HTTPS://a", ca_file=f"{own}")):
+        assert load(tmp_path, text).notify[0].ca_file == f"{own}"
+    with pytest.raises(ParamsError, match=r"no certificates can be read there \(SSLError\)"):
+        load(tmp_path, mqtt(tls=True, ca_file=f"{key}"))
+
+
+@pytest.mark.parametrize("value", ["", " ", "\n"])
+def test_an_empty_variable_is_none(value: str, tmp_path: Path) -> None:
+    """It would leave messages unsigned, or a door without a password."""
+    text = webhook("http://a", secret="${SIGNS}")
+    with pytest.raises(ParamsError) as raised:
+        load(tmp_path, text, {"SIGNS": value})
+    assert "notify.0.secret: the variable SIGNS is empty. export SIGNS=" in str(raised.value)
+
+
+def test_a_label_that_no_event_has_is_named(tmp_path: Path) -> None:
+    labels, path = ("theft", "assault", "damage"), tmp_path / "site.yaml"
+    site.check_labels(load(tmp_path, WHOLE), labels, path)
+    with pytest.raises(ParamsError) as raised:
+        site.check_labels(load(tmp_path, mqtt(labels={"theft": 0.5, "teft": 0.8})), labels, path)
+    assert f"{raised.value}" == (
+        f"{path}: notify.lamp.labels.teft: no event has that label. The nearest is theft."
+    )
+    with pytest.raises(ParamsError, match=r"\. Known are theft, assault, damage\.$"):
+        site.check_labels(load(tmp_path, mqtt(labels={"xyz": 0})), labels, path)
 
 
 @pytest.mark.parametrize(

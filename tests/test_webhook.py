@@ -5,6 +5,7 @@ import hmac
 import json
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from tests.certificates import certificate
 from tests.receiving import Answer, Post, receiver
 from yololstm import __version__, site
 from yololstm.database import Database
@@ -73,7 +75,7 @@ def test_a_receiver_of_a_site() -> None:
     assert "geheim" not in repr(webhook) + webhook.shown
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 599])
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 407, 408, 425, 429, 451, 500, 503, 599])
 def test_what_may_go_better_comes_again(status: int) -> None:
     with receiver(lambda n: Answer(status)) as shop:
         told = fails(Webhook(shop.url, SECRET))
@@ -82,15 +84,24 @@ def test_what_may_go_better_comes_again(status: int) -> None:
     assert f"answered {status}" in str(told)
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 401, 403, 404, 410, 413, 422])
-def test_what_never_will_is_refused_and_no_redirect_followed(status: int) -> None:
+@pytest.mark.parametrize("status", [400, 405, 406, 410, 411, 413, 414, 415, 422, 431])
+def test_what_never_will_is_refused(status: int) -> None:
+    with receiver(lambda n: Answer(status)) as shop:
+        told = fails(Webhook(shop.url, SECRET))
+    assert isinstance(told, Refused)
+    assert f"answered {status}" in str(told)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_is_followed(status: int) -> None:
+    """It may be of a network in which somebody must log in first."""
     with (
         receiver() as elsewhere,
         receiver(lambda n: Answer(status, (("Location", elsewhere.url),))) as shop,
     ):
         told = fails(Webhook(shop.url, SECRET))
         assert elsewhere.posts == []
-    assert isinstance(told, Refused)
+    assert isinstance(told, Undelivered)
     assert f"answered {status}" in str(told)
 
 
@@ -99,6 +110,21 @@ def test_what_is_taken_is_delivered(status: int) -> None:
     with receiver(lambda n: Answer(status)) as shop:
         Webhook(shop.url)(MESSAGE)
         assert len(shop.taken) == 1
+
+
+def test_who_is_not_known_is_sent_nothing_but_by_the_file_that_says_so(tmp_path: Path) -> None:
+    ours, key = certificate(tmp_path / "ours")
+    other, _ = certificate(tmp_path / "other")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(ours, key)
+    with receiver(tls=tls) as shop:
+        url = shop.url.replace("http:", "https:")
+        for webhook in (Webhook(url), Webhook(url, ca_file=str(other))):
+            assert isinstance(fails(webhook), Undelivered)
+        assert shop.posts == []
+        said = {"name": "shop", "kind": "webhook", "ca_file": str(ours)}
+        Webhook.of(site.Webhook(**said, url=SecretStr(url)))(MESSAGE)
+        assert [post.key for post in shop.posts] == [MESSAGE.key]
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ alone, and readers wait for nobody.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -106,6 +107,10 @@ _VERSIONS: Final = (
         PRIMARY KEY (channel, camera)
     ) WITHOUT ROWID
     """,
+    """
+    ALTER TABLE messages ADD COLUMN slot TEXT NOT NULL DEFAULT '';
+    CREATE INDEX messages_slots ON messages (channel, slot) WHERE state = 'waiting' AND slot <> ''
+    """,
 )
 """What leads from each version to the next. Times are microseconds since 1970, UTC; but for those
 in _s, which are seconds from the camera's first frame."""
@@ -116,18 +121,20 @@ class Database:
     YololstmError where the disk is full or another process keeps the file to itself."""
 
     def __init__(self, path: Path) -> None:
-        """Makes it and its folder where there is none.
+        """Makes it and its folder where there is none. It is for nobody else on the machine.
 
-        Raises DataError for a file that is no such database, damaged, or of a newer version.
+        Raises DataError for a file that is no such database, damaged, or of a newer version;
+        YololstmError where there can be none.
         """
         self.path = path
         self._writing = threading.RLock()
         self._reading = threading.RLock()
         self._is_closed = False
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path)
         with _explained(path):
             with closing(_connect(path)) as connection:
                 _prepare(connection, path)
+            _close_to_others(path)
             self._writer, self._reader = _connect(path), _connect(path)
             self._reader.execute("PRAGMA query_only = ON")
 
@@ -166,6 +173,24 @@ def to_micros(moment: datetime) -> int:
 def from_micros(micros: int) -> datetime:
     """UTC; the inverse of to_micros."""
     return _EPOCH + micros * _MICROSECOND
+
+
+def _make(path: Path) -> None:
+    """Empty, where there is none. What SQLite writes beside it has its mode."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        problem = f"it cannot be written to ({error.strerror})"
+        raise YololstmError(path.parent, problem, "Name a folder in which you may write") from error
+
+
+def _close_to_others(path: Path) -> None:
+    """One that was made otherwise; where it is somebody else's, it stays as they want it."""
+    for file in (path, *(path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-shm"))):
+        with suppress(FileNotFoundError, PermissionError):
+            file.chmod(0o600)
 
 
 def _connect(path: Path) -> Connection:

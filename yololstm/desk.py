@@ -7,7 +7,7 @@ was broken off.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Any, Final
@@ -35,7 +35,11 @@ def policies(site: site.Site) -> dict[str, Policy]:
         raise ParamsError("notify", problem, "Rename that receiver")
     return {
         receiver.name: Policy(
-            receiver.labels, receiver.cool_down_s, receiver.quiet_hours, receiver.template
+            receiver.labels,
+            receiver.cool_down_s,
+            receiver.quiet_hours,
+            receiver.template,
+            receiver.updates,
         )
         for receiver in site.notify
     }
@@ -56,8 +60,8 @@ class Desk:
         uploads: bool = False,
         clock: Callable[[datetime], time] = lambda at: at.astimezone().time(),
     ) -> None:
-        """receivers: who is told of what, by channel. uploads: files that are recorded are put for
-        UPLOAD. clock: the local time of a moment, by which hours are quiet."""
+        """receivers: who is told of what, by channel. uploads: events of which files were recorded
+        are put for UPLOAD. clock: the local time of a moment, by which hours are quiet."""
         self._database = database
         self._journal = journal
         self._outbox = outbox
@@ -88,18 +92,19 @@ class Desk:
         landmarks: str,
         shared: str,
         begins_s: float | None = None,
-        upload: Sequence[str] = (),
+        is_whole: bool = True,
     ) -> Entry | None:
         """Files were written of an event; None where there is no such event.
 
         All are paths below the folder of recordings, "" for none. begins_s: the clip's first frame,
-        in the camera's seconds. upload: the paths of what to store elsewhere.
+        in the camera's seconds. is_whole: no more files will come; only then they are uploaded.
         """
         with self._database.writing() as connection:
             self._journal.recorded_in(connection, id, clip, picture, landmarks, shared, begins_s)
             entry = self._journal.entry_in(connection, id)
-            if entry is not None and self._uploads and upload:
-                body = json.dumps({"event": id, "files": list(upload)}, ensure_ascii=False)
+            if entry is not None and self._uploads and is_whole:
+                # Which files go is known when they go: what may leave can change until then.
+                body = json.dumps({"event": id}, ensure_ascii=False)
                 self._outbox.put(connection, UPLOAD, _upload_key(id), body.encode())
         self._outbox.wake()
         if entry is not None:
@@ -141,10 +146,11 @@ class Desk:
             if label is None:
                 return
             book.set_status(change.camera, label)
-            body = notifying.status_body(label)
+            body = notifying.status_body(change.camera, label)
         key = f"{change.id}:{state}:{telling.changes}"
         about = {"camera": change.camera, "label": change.event.label}
-        self._outbox.put(book.connection, book.channel, key, body, about)
+        slot = change.id if state == "update" else ""
+        self._outbox.put(book.connection, book.channel, key, body, about, slot=slot)
 
 
 def _upload_key(id: str) -> str:
@@ -167,12 +173,12 @@ class _Book:
         )
 
     def last_told(self, change: Change) -> datetime | None:
-        """When an event of its camera and label was first told, the last one."""
+        """When an event of its camera and label was first told, the last one. What seems to come
+        later than the change is of before the clock was set back."""
         row = self._one(
             "SELECT max(since) AS since FROM tellings"
-            " WHERE channel = ? AND camera = ? AND label = ? AND told",
-            change.camera,
-            change.event.label,
+            " WHERE channel = ? AND camera = ? AND label = ? AND told AND since <= ?",
+            *(change.camera, change.event.label, to_micros(change.at)),
         )
         return None if row["since"] is None else from_micros(row["since"])
 

@@ -1,21 +1,22 @@
 """What people said of events, as a data set that the pipeline reads (``data.kind: aihub``).
 
-    OUT/C_3_0_0_FB_<CAMERA>_<date>_<time>_C<A..Z>_<id>.mp4   the clip as it was recorded
-    OUT/C_3_0_0_FB_<CAMERA>_<date>_<time>_C<A..Z>_<id>.xml   who did what in it, and when
-    OUT/feedback.json                                        of which events it is made
+    OUT/C_3_0_0_FB_SITE_<date>_<time>_C<A..Z>_<id>.mp4   the clip as it was recorded
+    OUT/C_3_0_0_FB_SITE_<date>_<time>_C<A..Z>_<id>.xml   who did what in it, and when
+    OUT/feedback.json                                    of which events it is made
 
 An event that was right is marked in its clip from its start to its end, with the box of who did
 it; one that was wrong is marked as what somebody said it was, and not at all where that is normal.
-Clips of one camera that overlap show the same scene, so that they have one take, as if several
-cameras had filmed it, and never part over train and test.
+Clips that overlap in time, of whichever cameras, may show the same scene: they are one take, and
+never part over train and test.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
 import string
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -81,6 +82,8 @@ def export(
     made: list[dict[str, object]] = []
     partial = out.with_name(f"{storage.UNFINISHED}{out.name}")
     shutil.rmtree(partial, ignore_errors=True)
+    # Whom it shows does not concern the other users of the machine.
+    partial.mkdir(mode=0o700, parents=True)
     try:
         for stem, clip in _named(clips, left_out):
             try:
@@ -100,17 +103,20 @@ def export(
 
 
 def _clips(entries: Sequence[Entry], recordings: Path, left_out: list[Problem]) -> Iterator[_Clip]:
-    """In order of time, camera by camera."""
-    for entry in sorted(entries, key=lambda e: (e.camera, e.began or e.started, e.id)):
-        if not entry.verdict:
-            continue
+    """Of those that somebody judged, in order of time."""
+    of_camera: dict[str, list[Entry]] = defaultdict(list)
+    for entry in sorted(entries, key=lambda e: (e.started, e.id)):
+        of_camera[entry.camera].append(entry)
+    judged = [entry for entry in entries if entry.verdict]
+    for entry in sorted(judged, key=lambda e: (e.began or e.started, e.id)):
         try:
-            yield _clip(entry, entries, recordings)
+            yield _clip(entry, of_camera[entry.camera], recordings)
         except _LeftOut as error:
             left_out.append(_problem(entry, error))
 
 
-def _clip(entry: Entry, entries: Iterable[Entry], recordings: Path) -> _Clip:
+def _clip(entry: Entry, beside: Sequence[Entry], recordings: Path) -> _Clip:
+    """beside: all events of its camera, in order of their start."""
     path = recordings / entry.clip
     if not entry.clip or entry.began is None or not path.is_file():
         raise _LeftOut("its clip is gone", "Judge events before their clips are, or keep more days")
@@ -119,11 +125,8 @@ def _clip(entry: Entry, entries: Iterable[Entry], recordings: Path) -> _Clip:
     except VideoError as error:
         raise _LeftOut(error.problem.problem, "It cannot be used") from error
     ended = entry.began + timedelta(seconds=length_s)
-    inside = tuple(
-        other
-        for other in entries
-        if other.camera == entry.camera and other.started < ended and other.ended > entry.began
-    )
+    until = bisect_left(beside, ended, key=lambda other: other.started)
+    inside = tuple(other for other in beside[:until] if other.ended > entry.began)
     if not _is_said(entry):
         raise _LeftOut("nobody said what it was instead", "Say it, or that it was right")
     if unsaid := [other for other in inside if not _is_said(other)]:
@@ -138,7 +141,7 @@ def _named(clips: Sequence[_Clip], left_out: list[Problem]) -> Iterator[tuple[st
     until = datetime.min
     letters: Iterator[str] = iter(())
     for clip in clips:
-        if scene is None or clip.entry.camera != scene.entry.camera or clip.began > until:
+        if scene is None or clip.began > until:
             scene, until, letters = clip, clip.ended, iter(_CAMERAS)
         until = max(until, clip.ended)
         letter = next(letters, None)
@@ -146,9 +149,8 @@ def _named(clips: Sequence[_Clip], left_out: list[Problem]) -> Iterator[tuple[st
             error = _LeftOut(f"more than {len(_CAMERAS)} clips overlap", "It cannot be used")
             left_out.append(_problem(clip.entry, error))
             continue
-        store = re.sub("[^A-Z]", "", clip.entry.camera.upper()) or "SITE"
         at = scene.began.astimezone()
-        yield f"C_3_0_0_FB_{store}_{at:%m-%d_%H-%M-%S}_C{letter}_{_short(scene.entry)}", clip
+        yield f"C_3_0_0_FB_SITE_{at:%m-%d_%H-%M-%S}_C{letter}_{_short(scene.entry)}", clip
 
 
 def _short(entry: Entry) -> str:

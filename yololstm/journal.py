@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Self
 
 from yololstm.changes import Change, State
@@ -59,7 +59,8 @@ class Entry:
         return cls(**{**said, **times, "began": began})
 
     def to_dict(self) -> dict[str, Any]:
-        """In values that JSON can say; times are UTC, ISO 8601."""
+        """In values that JSON can say; times are UTC, ISO 8601, as exact as they are kept, so
+        that those before it are found by them."""
         times = {name: _iso(getattr(self, name)) for name in _TIMES}
         began = None if self.began is None else _iso(self.began)
         return {**vars(self), "probability": round(self.probability, 6), **times, "began": began}
@@ -81,6 +82,7 @@ class Journal:
         camera: str = "",
         label: str = "",
         verdict: str = "",
+        is_open: bool = False,
         since: datetime | None = None,
         before: datetime | None = None,
         before_id: str = "",
@@ -88,6 +90,8 @@ class Journal:
     ) -> list[Entry]:
         """The newest by their start, newest first; "" and None leave nothing out.
 
+        verdict: "none" for those of which nobody has said anything. is_open: those that have not
+        ended.
         since, before: they started then or later, and earlier than that. before_id: of those that
         started at ``before``, those that stand behind that one follow too, so that the last entry's
         start and id lead to the next page.
@@ -95,6 +99,10 @@ class Journal:
         asked = {"camera": camera, "label": label, "verdict": verdict}
         terms = [f"{name} = :{name}" for name, value in asked.items() if value]
         values: dict[str, Any] = {**asked, "id": before_id, "limit": limit}
+        if verdict == "none":
+            values["verdict"] = ""
+        if is_open:
+            terms.append("state <> 'end'")
         if since is not None:
             terms.append("started >= :since")
             values["since"] = to_micros(since)
@@ -126,6 +134,13 @@ class Journal:
             connection.execute(change, (verdict, corrected, id))
             return self.entry_in(connection, id)
 
+    def unjudge(self, id: str) -> Entry | None:
+        """What was said of it is taken back; None where there is no such event."""
+        change = "UPDATE events SET verdict = '', corrected = '' WHERE id = ?"
+        with self._database.writing() as connection:
+            connection.execute(change, (id,))
+            return self.entry_in(connection, id)
+
     def zones(self, camera: str) -> list[Zone]:
         """Raises DataError where they are damaged."""
         query = "SELECT zones FROM zones WHERE camera = ?"
@@ -143,23 +158,10 @@ class Journal:
         with self._database.writing() as connection:
             connection.execute(change, (camera, said))
 
-    def recorded(
-        self,
-        id: str,
-        *,
-        clip: str,
-        picture: str,
-        landmarks: str,
-        shared: str,
-        begins_s: float | None = None,
-    ) -> None:
-        """Files were written of it. begins_s: the clip's first frame, in the camera's seconds."""
-        with self._database.writing() as connection:
-            self.recorded_in(connection, id, clip, picture, landmarks, shared, begins_s)
-
     def forgotten(self, id: str) -> None:
         """Its files were removed."""
-        self.recorded(id, clip="", picture="", landmarks="", shared="")
+        with self._database.writing() as connection:
+            self.recorded_in(connection, id, "", "", "", "", None)
 
     # --- within somebody else's transaction ---
 
@@ -170,10 +172,11 @@ class Journal:
     def record(self, connection: Connection, change: Change) -> Entry:
         """What has become of an event. One that has ended stays so."""
         event = change.event
+        ended = change.started + timedelta(seconds=event.end_s - event.start_s)
         values = {
             **{"id": change.id, "camera": change.camera, "state": change.state},
             **{"track": event.track, "label": event.label, "probability": event.probability},
-            **{"started": to_micros(change.started), "ended": to_micros(change.ended)},
+            **{"started": to_micros(change.started), "ended": to_micros(ended)},
             **{"raised": to_micros(change.at), "heard": to_micros(change.at)},
             **{"start_s": event.start_s, "end_s": event.end_s, "raised_s": event.raised_s},
             "frame_s": change.frame_s,
@@ -193,11 +196,10 @@ class Journal:
         shared: str,
         begins_s: float | None,
     ) -> None:
-        change = (
-            "UPDATE events SET clip = ?, picture = ?, landmarks = ?, shared = ?,"
-            " began = started - CAST(round((start_s - ?) * 1e6) AS INTEGER) WHERE id = ?"
-        )
-        connection.execute(change, (clip, picture, landmarks, shared, begins_s, id))
+        """Files were written of it. begins_s: the clip's first frame, in the camera's seconds; None
+        where that was said before."""
+        paths = {"clip": clip, "picture": picture, "landmarks": landmarks, "shared": shared}
+        connection.execute(_FILES, {**paths, "begins_s": begins_s, "id": id})
 
     def ends_left_open(self, connection: Connection, camera: str, at: datetime) -> list[Change]:
         """The ends of a camera's events that have none, in order of their start: each is over where
@@ -214,11 +216,27 @@ _RECORD: Final = """
     ON CONFLICT (id) DO UPDATE SET
         state = excluded.state,
         probability = max(probability, excluded.probability),
-        ended = excluded.ended,
+        ended = started + CAST(round((excluded.end_s - start_s) * 1e6) AS INTEGER),
         end_s = excluded.end_s,
         frame_s = excluded.frame_s,
         heard = excluded.heard
     WHERE state <> 'end'
+"""
+"""The end goes by the start and the camera's seconds: the clock may have been set in between."""
+
+
+_FILES: Final = """
+    UPDATE events SET
+        clip = :clip,
+        picture = :picture,
+        landmarks = :landmarks,
+        shared = :shared,
+        began = CASE
+            WHEN :clip = '' THEN NULL
+            WHEN :begins_s IS NULL THEN began
+            ELSE started - CAST(round((start_s - :begins_s) * 1e6) AS INTEGER)
+        END
+    WHERE id = :id
 """
 
 
@@ -240,4 +258,4 @@ def _end(row: Any, at: datetime) -> Change:
 
 
 def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds")
+    return moment.isoformat(timespec="microseconds")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +23,7 @@ _DAY_S: Final = 86400.0
 class _Kept(NamedTuple):
     event: str
     written: float
-    """Seconds since 1970, of the newest file."""
+    """Seconds since 1970, of the oldest file: a copy that is made later makes it no younger."""
     size: int
     files: tuple[Path, ...]
 
@@ -38,9 +40,10 @@ class Keeper:
         on_forgotten: Callable[[str], None],
         on_failed: Callable[[str], None] = lambda why: None,
     ) -> None:
-        """is_waiting: whether an event's files are still to be uploaded: they stay. on_forgotten:
-        told an event's id, after its files are gone. on_failed: told why it could not be done this
-        time."""
+        """is_waiting: whether an event's files are still to be uploaded: where there is too much,
+        they go last; what is too old goes all the same. on_forgotten: told an event's id before its
+        files go, and again where they could not go. on_failed: told why something could not be done
+        this time."""
         self._recordings = recordings
         self._settings = settings
         self._is_waiting = is_waiting
@@ -68,18 +71,36 @@ class Keeper:
         folders of days of which nothing is left."""
         now = time.time()
         kept = self._kept(now)
-        room = self._settings.keep_gb * 1e9 - sum(one.size for one in kept)
-        for one in kept:
-            is_old = now - one.written > self._settings.keep_days * _DAY_S
-            if (is_old or room < 0) and not self._is_waiting(one.event):
-                for file in one.files:
-                    file.unlink(missing_ok=True)
-                room += one.size
-                self._on_forgotten(one.event)
+        old = [one for one in kept if now - one.written > self._settings.keep_days * _DAY_S]
+        for one in old:
+            self._forget(one)
+        rest = kept[len(old) :]
+        excess = sum(one.size for one in rest) - self._settings.keep_gb * 1e9
+        # Those that are still to be uploaded go last.
+        for one in sorted(rest, key=lambda one: self._is_waiting(one.event)) if excess > 0 else ():
+            if excess <= 0:
+                break
+            excess -= one.size if self._forget(one) else 0
         for day in self._recordings.glob("*/*/"):
             with suppress(OSError):  # it is not empty, or gone
                 if now - day.stat().st_mtime > _DAY_S:
                     day.rmdir()
+
+    def _forget(self, one: _Kept) -> bool:
+        """Whether it is gone. What fails of one event is told, and ends nothing else: its files are
+        found again the next time."""
+        try:
+            self._on_forgotten(one.event)
+            for file in one.files:
+                file.unlink(missing_ok=True)
+        except Exception as error:  # noqa: BLE001 - the others go
+            self._tell(error)
+            return False
+        return True
+
+    def _tell(self, error: Exception) -> None:
+        with suppress(Exception):  # whoever is told may be in trouble, too
+            self._on_failed(str(error) or type(error).__name__)
 
     def _run(self) -> None:
         while True:
@@ -90,7 +111,7 @@ class Keeper:
             try:
                 self.tidy()
             except Exception as error:  # noqa: BLE001 - the next time may do, and it is told
-                self._on_failed(str(error) or type(error).__name__)
+                self._tell(error)
 
     def _kept(self, now: float) -> list[_Kept]:
         """By event, the oldest first. Those that are gone meanwhile are left out."""
@@ -102,10 +123,21 @@ class Keeper:
                     event = file.name.partition(".")[0]
                     found.setdefault(event, []).append((file, stat.st_mtime, stat.st_size))
                 elif now - stat.st_mtime > _ABANDONED_S:
-                    file.unlink()
+                    _remove_unless_written(file)
         kept = [
-            _Kept(event, max(times), sum(sizes), tuple(paths))
+            _Kept(event, min(times), sum(sizes), tuple(paths))
             for event, rows in found.items()
             for paths, times, sizes in [zip(*rows, strict=True)]
         ]
         return sorted(kept, key=lambda one: (one.written, one.event))
+
+
+def _remove_unless_written(file: Path) -> None:
+    """Clips that are being written, or wait to be finished, are locked by who writes them, of
+    whichever process. Raises BlockingIOError for those, which is an OSError."""
+    handle = os.open(file, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.unlink()
+    finally:
+        os.close(handle)

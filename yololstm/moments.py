@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from yololstm.changes import Change
 from yololstm.landmarks import Landmarks
 from yololstm.streams import Shot
+
+Boxes = NDArray[np.float32]
 
 
 class Verdict(NamedTuple):
@@ -49,3 +54,5 @@ class Moment:
     """Of the last frame there was,"""
     at: datetime
     """and when that arrived."""
+    others: Boxes = field(default_factory=lambda: np.empty((0, 4), dtype=np.float32))
+    """(N, 4) pixels: persons whom the detector was too unsure of to be followed."""

@@ -7,7 +7,6 @@ more than that gives each camera a process.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 import traceback
@@ -21,7 +20,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from yololstm import live
 from yololstm.changes import Teller
-from yololstm.errors import VideoError, YololstmError
+from yololstm.errors import ParamsError, VideoError, YololstmError
 from yololstm.extractor import Extractor
 from yololstm.inference import Classifier
 from yololstm.moments import Moment, Verdict
@@ -91,11 +90,17 @@ class Parts:
 
 class Camera:
     def __init__(
-        self, parts: Parts, on_status: Callable[[Status], None] = lambda status: None
+        self,
+        parts: Parts,
+        on_status: Callable[[Status], None] = lambda status: None,
+        say: Callable[[str], None] = lambda told: None,
     ) -> None:
         """on_status: told each new state, and now and then figures, by the camera's thread or that
-        of its stream."""
+        of its stream. say: told of faults that are ours, in full. Neither may raise."""
         self.name = parts.camera
+        self.error: YololstmError | None = None
+        """Why it will not be tried again."""
+        self._say = say
         self._parts = parts
         self._on_status = on_status
         self._status = Status(self.name, datetime.now(UTC))
@@ -107,6 +112,7 @@ class Camera:
         self._verdicts: deque[tuple[float, Verdict]] = deque()
         self._looked_at: deque[float] = deque()
         self._told_at = 0.0
+        self._is_over = False
         self._changed = threading.Condition()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"camera {self.name}", daemon=True)
@@ -138,7 +144,7 @@ class Camera:
         """The last one as soon as there is one after ``number``; None where there is none in time,
         or where no more will come."""
         with self._changed:
-            self._changed.wait_for(lambda: self._number > number or self._is_over(), timeout_s)
+            self._changed.wait_for(lambda: self._number > number or self._is_over, timeout_s)
             if self._moment is None or self._number <= number:
                 return None
             return self._number, self._moment
@@ -150,20 +156,29 @@ class Camera:
             return [verdict for at, verdict in self._verdicts if at >= since]
 
     def _run(self) -> None:
+        try:
+            self._keep_watching()
+        finally:
+            with self._changed:
+                self._is_over = True
+                self._changed.notify_all()
+
+    def _keep_watching(self) -> None:
         delay_s = _FIRST_S
         while not self._stopped.is_set():
             began = time.monotonic()
             try:
                 self._watch()
                 break
-            except VideoError as error:  # of a file: another try finds the same in it
+            except (ParamsError, VideoError) as error:  # another try would find the same
+                self.error = error
                 self._set("failed", str(error))
                 return
             except YololstmError as error:
                 why = str(error)
             except Exception as error:  # noqa: BLE001 - the other cameras go on
                 why = f"{type(error).__name__}: {error}"
-                print(f"{self.name}: {traceback.format_exc()}", file=sys.stderr)
+                self._say(f"{self.name}: {traceback.format_exc()}")
             if time.monotonic() - began > _LAST_S:
                 delay_s = _FIRST_S
             self._set("failed", why)
@@ -177,6 +192,8 @@ class Camera:
         parts = self._parts
         # Tracks are numbered anew, so events must be named anew.
         teller = Teller(self.name, uuid.uuid4())
+        with self._changed:
+            self._verdicts.clear()
         with (
             parts.extractor() as extractor,
             parts.stream(self._told) as stream,
@@ -252,9 +269,6 @@ class Camera:
             read, dropped = read + counts.read, dropped + counts.dropped
         rates = len(self._looked_at) / max(1.0, min(_RATE_S, self._spell_s(now)))
         return replace(self._status, read=read, dropped=dropped, fps=rates)
-
-    def _is_over(self) -> bool:
-        return self._status.state == "ended" or self._stopped.is_set()
 
     def _spell_s(self, now: float) -> float:
         return now - self._looked_at[0] if self._looked_at else 0.0

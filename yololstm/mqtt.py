@@ -6,11 +6,10 @@ user property ``key``.
 
 from __future__ import annotations
 
-import re
 import socket
+import ssl
 import time
 import uuid
-from collections.abc import Mapping
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
@@ -21,7 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from yololstm.errors import ParamsError
+from yololstm import notifying
 from yololstm.outbox import Message, Refused, Undelivered
 
 if TYPE_CHECKING:
@@ -29,13 +28,9 @@ if TYPE_CHECKING:
 
 _KEEPALIVE_S: Final = 30
 _PARTING_S: Final = 1.0
-_FIELD: Final = re.compile(r"\{(\w*)\}")
-_FIELDS: Final = ("camera", "label")
-_UNSAFE: Final = re.compile(r"[%+#/$\x00-\x1f\x7f-\x9f]")
-"""What would make another level, a wildcard or a topic of the broker's own of a value."""
-_NOW: Final = (0x80, 0x83, 0x97)
-"""Acknowledgements that refuse for the time being: no reason, a reason of the broker's own, and a
-quota that is used up."""
+_NOW: Final = (0x80, 0x83, 0x87, 0x97)
+"""Acknowledgements that refuse for the time being: no reason, a reason of the broker's own, rights
+that somebody may still give, and a quota that is used up."""
 
 
 class Mqtt:
@@ -46,22 +41,26 @@ class Mqtt:
         host: str,
         port: int = 1883,
         *,
-        topic: str = "yololstm/{camera}/{label}",
+        topic: str = notifying.TOPICS["event"],
         tls: bool = False,
+        ca_file: str = "",
         username: str = "",
         password: str = "",
         timeout_s: float = 10.0,
     ) -> None:
         """topic: with {camera} and {label} in the place of those of the message. tls: the broker's
-        certificate is checked against the system's. timeout_s: for each answer of the broker.
+        certificate is checked against the system's, or those of ca_file alone. timeout_s: for each
+        answer of the broker.
 
-        Raises ParamsError for a topic that cannot be published to.
+        Raises ParamsError for a topic that cannot be published to, OSError where ca_file cannot be
+        read.
         """
         self.shown = f"{host}:{port}"
         self._host = host
         self._port = port
-        self._topic = _checked(topic)
-        self._tls = tls
+        notifying.check_topic("topic", topic)
+        self._topic = topic
+        self._tls = ssl.create_default_context(cafile=ca_file or None) if tls else None
         self._login = (username, password)
         self._timeout_s = timeout_s
         self._link: _Link | None = None
@@ -73,6 +72,7 @@ class Mqtt:
             receiver.port,
             topic=receiver.topic,
             tls=receiver.tls,
+            ca_file=receiver.ca_file,
             username=receiver.username,
             password=receiver.password.get_secret_value(),
             timeout_s=receiver.timeout_s,
@@ -97,8 +97,8 @@ class Mqtt:
 
     def _connected(self) -> _Link:
         link = _Link()
-        if self._tls:
-            link.client.tls_set()
+        if self._tls is not None:
+            link.client.tls_set_context(self._tls)
         if self._login[0]:
             link.client.username_pw_set(*self._login)
         link.client.connect_timeout = self._timeout_s
@@ -120,7 +120,10 @@ class Mqtt:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.UserProperty = ("key", message.key)
         info = link.client.publish(
-            topic_of(self._topic, message.about), message.body, qos=1, properties=properties
+            notifying.topic_of(self._topic, message.about),
+            message.body,
+            qos=1,
+            properties=properties,
         )
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise Undelivered(f"{self.shown}: the connection was lost")
@@ -130,26 +133,6 @@ class Mqtt:
         if reason.is_failure:
             told = f"{self.shown}: {reason}"
             raise Undelivered(told) if reason.value in _NOW else Refused(told)
-
-
-def topic_of(template: str, about: Mapping[str, str]) -> str:
-    """The values stay within their level: what could lead out of it stands as %2F does in an
-    address."""
-    return _FIELD.sub(lambda field: _level(about.get(field[1], "")), template)
-
-
-def _level(value: str) -> str:
-    return _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), value)
-
-
-def _checked(topic: str) -> str:
-    if unknown := [name for name in _FIELD.findall(topic) if name not in _FIELDS]:
-        problem, remedy = f"{{{unknown[0]}}} is not known", "Known are {camera} and {label}"
-        raise ParamsError("topic", problem, remedy)
-    if not topic or re.search(r"[+#\x00]", topic):
-        problem = "it is empty, or has wildcards"
-        raise ParamsError("topic", problem, "Give one like yololstm/{camera}/{label}")
-    return topic
 
 
 class _Told(NamedTuple):

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
-from typing import Literal
+from typing import Final, Literal
 
 from yololstm.changes import Change, State
+from yololstm.errors import ParamsError
 
 Template = Literal["event", "status"]
+
+TOPICS: Final[Mapping[Template, str]] = {
+    "event": "yololstm/{camera}/{label}",
+    "status": "yololstm/{camera}",
+}
+"""Of MQTT, where none is given."""
+_FIELD: Final = re.compile(r"\{([^{}]*)\}")
+_FIELDS: Final = ("camera", "label")
+_UNSAFE: Final = re.compile(r"[%+#/$\x00-\x1f\x7f-\x9f]")
+"""What would make another level, a wildcard or a topic of the broker's own of a value."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +35,8 @@ class Policy:
     """In local time, from the first up to the second, which may be of the next day; all day where
     they are the same. Nothing that would first be told then is ever told."""
     template: Template = "event"
+    updates: bool = True
+    """Or only the start and the end of an event are told."""
 
     def counts(self, label: str, probability: float) -> bool:
         """Whether an event is worth telling."""
@@ -73,6 +87,8 @@ def decide(
     if not known.told or known.ended:
         return known, None
     is_end = change.state == "end"
+    if not (is_end or policy.updates):
+        return known, None
     state: State = "end" if is_end else "update"
     return Telling(told=True, changes=known.changes + 1, ended=is_end), state
 
@@ -93,9 +109,35 @@ def event_body(change: Change, state: State) -> bytes:
     return _json({**change.to_dict(), "state": state})
 
 
-def status_body(label: str) -> bytes:
+def status_body(camera: str, label: str) -> bytes:
     """label: "" for none."""
-    return _json({"status": label or None})
+    return _json({"camera": camera, "status": label or None})
+
+
+def topic_of(topic: str, about: Mapping[str, str]) -> str:
+    """With {camera} and {label} as they stand in ``about``. The values stay within their level:
+    what could lead out of it stands as %2F does in an address."""
+    return _FIELD.sub(lambda field: _level(about.get(field[1], "")), topic)
+
+
+def check_topic(place: str, topic: str, template: Template = "event") -> None:
+    """Raises ParamsError for one that cannot be published to, and for one where the status of a
+    camera would not stand in one place of its own."""
+    fields = _FIELD.findall(topic)
+    if unknown := [name for name in fields if name not in _FIELDS]:
+        problem, remedy = f"{{{unknown[0]}}} is not known", "Known are {camera} and {label}"
+        raise ParamsError(place, problem, remedy)
+    if not topic or re.search(r"[+#\x00]", topic):
+        problem = "it is empty, or has wildcards"
+        raise ParamsError(place, problem, f"Give one like {TOPICS[template]}")
+    if template == "status" and set(fields) != {"camera"}:
+        problem = "a status is that of a camera, whatever the label"
+        remedy = "Give a topic with {camera} and without {label}, or template: event"
+        raise ParamsError(place, problem, remedy)
+
+
+def _level(value: str) -> str:
+    return _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), value)
 
 
 def _within(local: time, start: time, end: time) -> bool:

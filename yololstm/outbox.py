@@ -13,7 +13,8 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -77,14 +78,29 @@ class Outbox:
         key: str,
         body: bytes,
         about: Mapping[str, str] | None = None,
+        *,
+        slot: str = "",
     ) -> None:
         """Within the caller's transaction, after which ``wake`` is due. A key that the channel has
-        already is left out."""
-        connection.execute(
-            "INSERT INTO messages (channel, key, body, about, created) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (channel, key) DO NOTHING",
-            (channel, key, body, json.dumps(dict(about or {})), to_micros(datetime.now(UTC))),
-        )
+        already is left out.
+
+        slot: what the message is the latest of. It takes the place, and the tries, of one of that
+        channel and slot which waits and which nobody is delivering; "": of none.
+        """
+        values = {
+            **{"channel": channel, "key": key, "body": body, "slot": slot},
+            **{"about": json.dumps(dict(about or {})), "created": to_micros(datetime.now(UTC))},
+        }
+        if connection.execute(_KNOWN, values).fetchone() is not None:
+            return
+        replaced = [row["id"] for row in connection.execute(_SLOT, values)]
+        if not replaced:
+            connection.execute(_PUT, values)
+            return
+        first, *others = replaced
+        connection.execute(_REPLACE, {**values, "id": first})
+        # More than one where the first was claimed, in vain, when the second came.
+        connection.executemany("DELETE FROM messages WHERE id = ?", [(id,) for id in others])
 
     def wake(self) -> None:
         """Whoever waits for messages looks again."""
@@ -161,6 +177,30 @@ class Outbox:
             for row in rows
         }
 
+    def troubles(self) -> dict[str, str]:
+        """Why the first that waits was not taken, of each channel; or else, why the last one was
+        set aside that is not forgotten yet."""
+        with self._database.reading() as connection:
+            return {row["channel"]: row["why"] for row in connection.execute(_TROUBLES)}
+
+    def close_channels(self, known: Collection[str], now: datetime | None = None) -> dict[str, int]:
+        """What waits for others than those is set aside, as if refused: nobody delivers it, and if
+        their name ever came back it would be news of long ago. Returns how many of each it were."""
+        query = "SELECT DISTINCT channel FROM messages WHERE state = 'waiting'"
+        with self._database.writing() as connection:
+            waiting = [row["channel"] for row in connection.execute(query)]
+            return {
+                channel: _set_aside(connection, channel, "it is no receiver any more", now=now)
+                for channel in waiting
+                if channel not in known
+            }
+
+    def expire(self, channel: str, before: datetime, why: str, now: datetime | None = None) -> int:
+        """What was put before that and still waits is set aside, as if refused. Returns how many it
+        were."""
+        with self._database.writing() as connection:
+            return _set_aside(connection, channel, why, before, now)
+
     def prune(self, now: datetime) -> None:
         """What was sent a day ago is forgotten, and what was refused 30 days ago."""
         kept = {"sent": _SENT_KEPT, "refused": _REFUSED_KEPT}
@@ -174,16 +214,12 @@ class Outbox:
         """Once, whoever of several comes first."""
         change = (
             "UPDATE messages SET state = ?, why = ?, settled = ?, tries = tries + 1, holder = '',"
-            " held = 0 WHERE id = ? AND state = 'waiting'"
+            " held = 0 WHERE id = ? AND key = ? AND state = 'waiting'"
         )
-        values = (state, why, to_micros(now or datetime.now(UTC)), message.id)
+        values = (state, why, to_micros(now or datetime.now(UTC)), message.id, message.key)
         with self._database.writing() as connection:
-            if connection.execute(change, values).rowcount:
-                connection.execute(
-                    f"INSERT INTO tallies (channel, {state}) VALUES (?, 1)"
-                    f" ON CONFLICT (channel) DO UPDATE SET {state} = {state} + 1",
-                    (message.channel,),
-                )
+            if n := connection.execute(change, values).rowcount:
+                _tally(connection, message.channel, state, n)
 
     def _update(self, message: Message, change: str, **values: object) -> None:
         """Where it is still the caller's."""
@@ -200,6 +236,26 @@ _FREE: Final = """
         SELECT * FROM messages WHERE channel = :channel AND state = 'waiting' ORDER BY id LIMIT 1
     )
     WHERE NOT (due > :now AND due <= :late) AND NOT (held > :now AND held <= :late)
+"""
+_KNOWN: Final = "SELECT 1 FROM messages WHERE channel = :channel AND key = :key"
+_SLOT: Final = """
+    SELECT id FROM messages
+    WHERE channel = :channel AND slot = :slot AND slot <> '' AND state = 'waiting' AND holder = ''
+    ORDER BY id
+"""
+_PUT: Final = """
+    INSERT INTO messages (channel, key, body, about, created, slot)
+    VALUES (:channel, :key, :body, :about, :created, :slot)
+"""
+_REPLACE: Final = "UPDATE messages SET key = :key, body = :body, about = :about WHERE id = :id"
+_TROUBLES: Final = """
+    SELECT channel, why FROM (
+        SELECT channel, why, row_number() OVER (
+            PARTITION BY channel
+            ORDER BY state = 'waiting' DESC, CASE state WHEN 'waiting' THEN id ELSE -settled END
+        ) AS place
+        FROM messages WHERE state = 'refused' OR (state = 'waiting' AND why <> '')
+    ) WHERE place = 1
 """
 _COUNTS: Final = """
     SELECT
@@ -246,10 +302,12 @@ class Courier:
         say: Callable[[str], None] = lambda told: None,
         close: Callable[[], None] = lambda: None,
         backoff: Backoff | None = None,
+        keep: timedelta | None = None,
     ) -> None:
         """deliver: returns once the receiver has the message, and raises Refused, Undelivered, or
         anything else, which counts as Undelivered. say: told when messages begin to fail, when one
-        is refused, and when they are through again. close: called by the thread at its end.
+        is refused, and when they are through again. close: called by the thread at its end. keep: a
+        message that is older is set aside in the place of being delivered; None: none is.
         """
         self.channel = channel
         self._outbox = outbox
@@ -257,8 +315,10 @@ class Courier:
         self._say = say
         self._close = close
         self._backoff = backoff or Backoff()
+        self._keep = keep
         self._random = random.Random()
         self._is_failing = False
+        self._is_late = False
         self._pruned_at = -_PRUNED_EVERY_S
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"courier {channel}", daemon=True)
@@ -275,6 +335,7 @@ class Courier:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        """To the end, whatever goes wrong: there is nobody to start it again."""
         troubles, news = 0, 0
         while not self._stopped.is_set():
             try:
@@ -283,8 +344,8 @@ class Courier:
                 if message is not None:
                     self._try(message)
                 troubles = 0
-            except YololstmError as error:
-                self._say(f"{self.channel}: {error}")
+            except Exception as error:  # noqa: BLE001
+                self._tell(str(error) if isinstance(error, YololstmError) else type(error).__name__)
                 troubles += 1
                 self._stopped.wait(self._backoff.delay_s(troubles, self._random.random()))
                 continue
@@ -296,12 +357,16 @@ class Courier:
         if self._stopped.is_set():
             self._outbox.release(message)
             return
+        if self._keep is not None and datetime.now(UTC) - message.created > self._keep:
+            self._expire(self._keep)
+            return
         try:
             with _Renewal(self._outbox, message):
                 self._deliver(message)
         except Refused as error:
             self._outbox.refused(message, str(error))
-            self._say(f"{self.channel}: {error}: {message.key} is set aside")
+            self._tell(f"{error}: {message.key} is set aside")
+            self._is_failing = False
         except Undelivered as error:
             self._put_off(message, str(error), error.after_s)
         except Exception as error:  # noqa: BLE001 - whatever it is, the message is still owed
@@ -309,16 +374,28 @@ class Courier:
         else:
             self._outbox.done(message)
             if self._is_failing:
-                self._say(f"{self.channel}: delivered again")
-            self._is_failing = False
+                self._tell("delivered again")
+            self._is_failing = self._is_late = False
 
     def _put_off(self, message: Message, why: str, after_s: float) -> None:
         delay_s = self._backoff.delay_s(message.tries, self._random.random())
         wait = min(LONGEST_WAIT, timedelta(seconds=max(delay_s, after_s)))
         self._outbox.failed(message, why, datetime.now(UTC) + wait)
         if not self._is_failing:
-            self._say(f"{self.channel}: {why}: it is tried again")
+            self._tell(f"{why}: it is tried again")
         self._is_failing = True
+
+    def _expire(self, keep: timedelta) -> None:
+        now = datetime.now(UTC)
+        age = f"older than {keep.total_seconds() / 3600:g} h"
+        n = self._outbox.expire(self.channel, now - keep, f"it is {age}", now)
+        if n and not self._is_late:
+            self._tell(f"what is {age} is set aside: {n} so far")
+        self._is_late = self._is_late or n > 0
+
+    def _tell(self, what: str) -> None:
+        with suppress(Exception):  # whoever is told may be gone
+            self._say(f"{self.channel}: {what}")
 
     def _prune(self) -> None:
         if time.monotonic() - self._pruned_at >= _PRUNED_EVERY_S:
@@ -348,6 +425,33 @@ class _Renewal:
                 self._outbox.renew(self._message, datetime.now(UTC))
             except YololstmError:
                 continue  # the next one may do; without any it is delivered twice
+
+
+def _set_aside(
+    connection: Connection,
+    channel: str,
+    why: str,
+    before: datetime | None = None,
+    now: datetime | None = None,
+) -> int:
+    """What waits, or was put before that. Returns how many it were."""
+    change = (
+        "UPDATE messages SET state = 'refused', why = ?, settled = ?, holder = '', held = 0"
+        " WHERE channel = ? AND state = 'waiting' AND (? IS NULL OR created < ?)"
+    )
+    until = None if before is None else to_micros(before)
+    settled = to_micros(now or datetime.now(UTC))
+    n = connection.execute(change, (why, settled, channel, until, until)).rowcount
+    _tally(connection, channel, "refused", n)
+    return n
+
+
+def _tally(connection: Connection, channel: str, state: str, n: int) -> None:
+    connection.execute(
+        f"INSERT INTO tallies (channel, {state}) VALUES (?, ?)"
+        f" ON CONFLICT (channel) DO UPDATE SET {state} = {state} + excluded.{state}",
+        (channel, n),
+    )
 
 
 def _message(row: Any) -> Message:

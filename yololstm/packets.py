@@ -6,6 +6,7 @@ pictures are taken: sound is nowhere kept, for nobody consented to be listened t
 
 from __future__ import annotations
 
+import fcntl
 import heapq
 import io
 import itertools
@@ -16,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -34,11 +35,11 @@ from yololstm.video import Frame
 
 _LATE_S: Final = 30.0
 """An event that is known later than so long after its start has less of what was before it."""
-_MOST_BYTES: Final = 64_000_000
-"""What a camera may hold in memory."""
-_BREAK_S: Final = 10.0
-"""As in streams: a camera's clock that jumps by more was set,"""
-_BACK_S: Final = 0.5
+_MOST_BYTES: Final = 128_000_000
+"""What a camera may hold in memory: what comes at 25 Mbit/s within 40 s."""
+BREAK_S: Final = 10.0
+"""A camera's clock that jumps by more was set,"""
+BACK_S: Final = 0.5
 """as one that falls back by more."""
 _SAME_S: Final = 1e-6
 _AS_IT_CAME: Final = "h264"
@@ -228,7 +229,7 @@ class Tape:
                 camera_s = float(run.packets[-1].pts * run.format.tick)
             if run.zero_s is None:
                 run.zero_s = time_s - camera_s
-            elif abs(run.zero_s - (time_s - camera_s)) > _BACK_S and run is self._runs[-1]:
+            elif abs(run.zero_s - (time_s - camera_s)) > BACK_S and run is self._runs[-1]:
                 self._end_run()
 
     # By those who cut clips.
@@ -333,7 +334,7 @@ def _has(run: _Run, camera_s: float | None) -> bool:
     if camera_s is None:
         return not run.is_over
     low, high = (float(run.packets[i].pts * run.format.tick) for i in (0, -1))
-    return low - _BACK_S <= camera_s <= high + _BACK_S
+    return low - BACK_S <= camera_s <= high + BACK_S
 
 
 def _jumps(run: _Run, at: int) -> bool:
@@ -342,7 +343,7 @@ def _jumps(run: _Run, at: int) -> bool:
         return False
     last = run.packets[-1]
     ahead_s = float((at - (last.pts if last.dts is None else last.dts)) * run.format.tick)
-    return not -_BACK_S <= ahead_s <= _BREAK_S
+    return not -BACK_S <= ahead_s <= BREAK_S
 
 
 def _format_of(packet: av.Packet[VideoStream], tick: Fraction, is_raw: bool) -> Format:
@@ -375,7 +376,8 @@ def _jpeg(packet: av.Packet[VideoStream]) -> bytes:
 
 
 class _Spool:
-    """A file that packets are put by in: the clip itself, or what it is to be encoded from."""
+    """A file that packets are put by in: the clip itself, or what it is to be encoded from. It is
+    nobody else's to read, and while its lock is held it is no killed writer's."""
 
     def __init__(self, path: Path, form: Format) -> None:
         self._path = path
@@ -393,14 +395,21 @@ class _Spool:
             handle, name = tempfile.mkstemp(
                 dir=path.parent, prefix=storage.UNFINISHED, suffix=f".{kind}"
             )
-            os.close(handle)
-            self._file = Path(name)
-            options = {"movflags": "+faststart"} if self._is_clip else {}
-            self._container = av.open(name, "w", format=kind, options=options)
-            with av.open(io.BytesIO(form.sample)) as sample:
-                self._stream = self._container.add_stream_from_template(
-                    sample.streams.video[0], time_base=form.tick
-                )
+            self._file, self._lock = Path(name), handle
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                self._open(kind, form)
+            except BaseException:
+                self._leave()
+                raise
+
+    def _open(self, kind: str, form: Format) -> None:
+        options = {"movflags": "+faststart"} if self._is_clip else {}
+        self._container = av.open(str(self._file), "w", format=kind, options=options)
+        with av.open(io.BytesIO(form.sample)) as sample:
+            self._stream = self._container.add_stream_from_template(
+                sample.streams.video[0], time_base=form.tick
+            )
 
     def write(self, packet: Packet) -> None:
         """The first one is a key frame; what is shown before it cannot be decoded without what
@@ -436,19 +445,25 @@ class _Spool:
         with _written(self._path):
             self._container.close()
             if self._is_clip:
-                self._file.chmod(0o644)
                 self._file.replace(self._path)
             else:
                 length_s = (self._last.pts - self._first.pts) * self._tick
                 encode(self._path, frames(self._file), _rate(self._n, length_s))
-                self._file.unlink()
+            self._leave()
         return (self._first, self._last) if self._path.exists() else None
 
     def drop(self) -> None:
         with suppress(av.FFmpegError, OSError):
             self._container.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Once, or twice after trouble."""
         with suppress(OSError):
             self._file.unlink(missing_ok=True)
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
 
 
 def _pts(packet: Packet) -> int:
@@ -550,7 +565,7 @@ class _FileReel:
                     if frame.time_s > self._end_s:
                         return
                     seen.append(frame.time_s)
-                    yield frame
+                    yield replace(frame, time_s=frame.time_s - seen[0])
 
         encode(self._path, chosen(), min(info.fps, MOST_FPS))
         return Cut(seen[0], seen[-1]) if seen else None
@@ -574,23 +589,27 @@ def _sound(packets: Iterable[av.Packet[VideoStream]]) -> Iterator[av.Packet[Vide
 
 
 def frames(path: Path) -> Iterator[Frame]:
-    """As video.read, but what was damaged on its way from a camera is left out."""
+    """As video.read, but what was damaged on its way from a camera is left out, and 0 s is when the
+    first packet is shown, whether or not it can be decoded."""
     zero_s: float | None = None
     index = -1
     with av.open(str(path), metadata_errors="replace") as container:
         for packet in container.demux(container.streams.video[0]):
+            if zero_s is None:
+                zero_s = _due_s(packet)
             with suppress(av.InvalidDataError):
                 for frame in packet.decode():
                     if frame.time is None:
                         continue
-                    zero_s, index = frame.time if zero_s is None else zero_s, index + 1
+                    index += 1
                     image = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
                     yield Frame(index, frame.time - zero_s, image)
 
 
 def encode(path: Path, shown: Iterable[Frame], fps: Fraction) -> None:
-    """Writes frames at a steady rate, each for as long as it was shown; no file where there is
-    none. Raises YololstmError where it cannot be written."""
+    """Writes frames at a steady rate from 0 s on, each for as long as it was shown, and black
+    before the first; no file where there is none. Raises YololstmError where it cannot be
+    written."""
     remaining = iter(shown)
     first = next(remaining, None)
     if first is None:
@@ -601,10 +620,10 @@ def encode(path: Path, shown: Iterable[Frame], fps: Fraction) -> None:
         storage.atomic(path) as temporary,
         video.writing(temporary, fps, width, height) as writer,
     ):
-        n, before = 0, first
-        for frame in remaining:
+        n, before = 0, replace(first, image=np.zeros_like(first.image))
+        for frame in itertools.chain([first], remaining):
             # It is shown from the nearest tick on.
-            due = round((frame.time_s - first.time_s) * fps)
+            due = round(frame.time_s * fps)
             while n < due:
                 writer.write(before.image)
                 n += 1

@@ -5,19 +5,24 @@ Secrets stand in the environment: ``${NAME}`` in a value is replaced by the vari
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
-from collections.abc import Mapping
+import ssl
+from collections.abc import Collection, Mapping
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from yololstm import checked
+from yololstm import checked, notifying
 from yololstm.checked import Section
 from yololstm.errors import ParamsError
+from yololstm.notifying import Template
+from yololstm.streams import SCHEMES
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _QUIET: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
@@ -48,6 +53,8 @@ class Camera(Section):
     """A path, the number of a webcam or an address."""
     realtime: bool = False
     """A file is played at its own pace."""
+    verify: bool = True
+    """Whether the certificate of rtsps or https must be one that is trusted."""
 
 
 class Record(Section):
@@ -63,8 +70,10 @@ class Receiver(Section):
     """Who is told, and of what."""
 
     name: Name
-    template: Literal["event", "status"] = "event"
+    template: Template = "event"
     """event: the lines of ``yololstm watch``; status: the label alone, as it once was."""
+    updates: bool = True
+    """Or only the start and the end of an event are told."""
     labels: Thresholds = Field(default_factory=dict)
     """The labels to tell of, and from which probability on; empty: all events."""
     cool_down_s: Seconds = 0.0
@@ -72,6 +81,11 @@ class Receiver(Section):
     quiet: list[Annotated[str, AfterValidator(_is_quiet)]] = Field(default_factory=list)
     """Hours of local time at which nobody is told of an event that starts."""
     timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    keep_hours: Annotated[float, Field(gt=0, le=87_600)] = 72.0
+    """What could not be delivered for so long is set aside."""
+    ca_file: str = ""
+    """Certificates, as PEM, of whom alone it is believed to be that receiver; empty: of those whom
+    the system believes."""
 
     @property
     def quiet_hours(self) -> list[tuple[time, time]]:
@@ -92,7 +106,7 @@ class Mqtt(Receiver):
     host: str
     port: Port = 1883
     tls: bool = False
-    topic: str = "yololstm/{camera}/{label}"
+    topic: str = Field(default_factory=lambda said: notifying.TOPICS[said.get("template", "event")])
     username: str = ""
     password: SecretStr = SecretStr("")
 
@@ -110,6 +124,8 @@ class Web(Section):
     port: Port = 8080
     names: list[str] = Field(default_factory=list)
     """Host names by which it is asked for, besides localhost and addresses: behind a proxy, its."""
+    proxies: list[str] = Field(default_factory=list)
+    """Addresses of proxies, which are believed who asks them."""
 
 
 class Site(Section):
@@ -125,7 +141,7 @@ class Site(Section):
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Site:
-    """Raises ParamsError naming the key; or the variable that is not set."""
+    """Raises ParamsError naming the key; or the variable that is not set, or empty."""
     content = _read(path)
     filled = _filled({} if content is None else content, (), path, environ)
     site = checked.validate(path, filled, Site, "See docs/live.md", secret=True)
@@ -134,7 +150,63 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Site:
         raise ParamsError(f"{path}: notify", f"{min(twice)} stands twice", "Rename one of them")
     if site.upload is not None and site.record is None:
         raise ParamsError(f"{path}: upload", "nothing is recorded", "Add a record section")
+    for name, camera in site.cameras.items():
+        _check_source(f"{path}: cameras.{name}.source", camera.source.get_secret_value())
+    for receiver in site.notify:
+        _check_receiver(f"{path}: notify.{receiver.name}", receiver)
     return site
+
+
+def check_labels(site: Site, labels: Collection[str], path: Path) -> None:
+    """labels: those that events can have. Raises ParamsError naming another, for nobody would ever
+    be told of it; path: where the site stands."""
+    for receiver in site.notify:
+        for label in receiver.labels:
+            if label not in labels:
+                near = difflib.get_close_matches(label, labels, n=1, cutoff=0.5)
+                known = f"Known are {', '.join(labels)}"
+                place = f"{path}: notify.{receiver.name}.labels.{label}"
+                remedy = f"The nearest is {near[0]}" if near else known
+                raise ParamsError(place, "no event has that label", remedy)
+
+
+def _check_source(place: str, source: str) -> None:
+    """Without saying what it is: a password may stand anywhere in it."""
+    scheme, is_address, _ = source.partition("://")
+    if is_address and scheme.lower() not in SCHEMES:
+        remedy = f"Give one of {', '.join(SCHEMES)}, a path, or the number of a webcam"
+        raise ParamsError(place, "an address of another kind", remedy)
+
+
+def _check_receiver(place: str, receiver: Webhook | Mqtt) -> None:
+    if isinstance(receiver, Mqtt):
+        notifying.check_topic(f"{place}.topic", receiver.topic, receiver.template)
+        is_encrypted, remedy = receiver.tls, "Add tls: true"
+    else:
+        url = receiver.url.get_secret_value()
+        is_encrypted, remedy = _is_https(f"{place}.url", url), "Give an address of https"
+    if not receiver.ca_file:
+        return
+    if not is_encrypted:
+        raise ParamsError(f"{place}.ca_file", "nothing is encrypted there", remedy)
+    try:
+        ssl.create_default_context(cafile=receiver.ca_file)
+    except OSError as error:
+        problem = f"no certificates can be read there ({type(error).__name__})"
+        raise ParamsError(f"{place}.ca_file", problem, "Name a PEM file") from None
+
+
+def _is_https(place: str, url: str) -> bool:
+    """Raises ParamsError, without the address, for one that is none."""
+    try:
+        parts = urlsplit(url)
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_whole = False
+    is_text = url.isprintable() and " " not in url
+    if not (is_whole and is_text and parts.scheme in ("http", "https")):
+        raise ParamsError(place, "no address of http or https", "Give a whole one")
+    return parts.scheme == "https"
 
 
 def _read(path: Path) -> Any:
@@ -158,7 +230,8 @@ def _filled(value: Any, key: tuple[str, ...], path: Path, environ: Mapping[str, 
     if not isinstance(value, str):
         return value
     for name in _VARIABLE.findall(value):
-        if name not in environ:
+        if not environ.get(name, "").strip():
             place, remedy = f"{path}: {'.'.join(key)}", f"export {name}=... before you start it"
-            raise ParamsError(place, f"the variable {name} is not set", remedy)
+            problem = "empty" if name in environ else "not set"
+            raise ParamsError(place, f"the variable {name} is {problem}", remedy)
     return _VARIABLE.sub(lambda match: environ[match[1]], value)

@@ -3,42 +3,56 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Final
 
 import fsspec  # type: ignore[import-untyped]
 
 from yololstm.outbox import Message, Refused, Undelivered
 
+_NOBODY: Final = (".shared.mp4", ".shared.jpg", ".parquet")
+"""Files in which nobody is known."""
+
 
 class Upload:
-    """Delivers messages of the form ``{"event": id, "files": [path, ...]}``.
+    """Delivers messages of the form ``{"event": id}``: the files that there are of it then.
 
     Each file has the same path below ``url`` as below the recordings. One that is there already, of
     the same size, is left, so that to deliver twice does no harm. No folder is told to others, and
     no bucket is made: a name with a slip in it must not lead customers to where nobody looks.
     """
 
-    def __init__(self, recordings: Path, url: str, options: Mapping[str, Any]) -> None:
-        """options: for the file system."""
+    def __init__(
+        self,
+        recordings: Path,
+        url: str,
+        options: Mapping[str, Any],
+        files_of: Callable[[str], Sequence[str]],
+        *,
+        blurred: bool,
+    ) -> None:
+        """options: for the file system. files_of: the files to send of an event, by its id, as
+        paths below the recordings. blurred: none is sent in which somebody may be known."""
         self._recordings = recordings
         self._url = url
         self._options = dict(options)
+        self._files_of = files_of
+        self._blurred = blurred
 
     def __call__(self, message: Message) -> None:
-        """Raises Refused where a file is not here any more, or is none of the recordings;
-        Undelivered for what may be over later. Neither has what is secret in its text."""
+        """Raises Refused where there is no file, or one is not here any more, is none of the
+        recordings, or must not be sent; Undelivered for what may be over later. Neither has what is
+        secret in its text."""
         try:
-            told = json.loads(message.body)
-            paths = [PurePosixPath(path) for path in told["files"]]
+            event = str(json.loads(message.body)["event"])
         except (ValueError, KeyError, TypeError) as error:
-            raise Refused(f"not a list of files ({type(error).__name__})") from None
+            raise Refused(f"no event ({type(error).__name__})") from None
+        paths = [PurePosixPath(path) for path in self._files_of(event)]
+        if not paths:
+            raise Refused(f"{event}: there is nothing to send")
         for path in paths:
-            if path.is_absolute() or ".." in path.parts:
-                raise Refused(f"{path}: none of the recordings")
-            if not (self._recordings / path).is_file():
-                raise Refused(f"{path}: it is not here any more")
+            self._check(path)
         for path in paths:
             try:
                 self._send(path)
@@ -46,6 +60,14 @@ class Upload:
                 if not (self._recordings / path).is_file():
                     raise Refused(f"{path}: it is not here any more") from None
                 raise Undelivered(f"{path}: {_why(error)}") from None
+
+    def _check(self, path: PurePosixPath) -> None:
+        if path.is_absolute() or ".." in path.parts:
+            raise Refused(f"{path}: none of the recordings")
+        if self._blurred and not path.name.endswith(_NOBODY):
+            raise Refused(f"{path}: it is not blurred")
+        if not (self._recordings / path).is_file():
+            raise Refused(f"{path}: it is not here any more")
 
     def _send(self, path: PurePosixPath) -> None:
         files, root = fsspec.core.url_to_fs(self._url, **self._options)

@@ -12,8 +12,10 @@ just now, where all of this holds:
 - t, in seconds since 1970, is a few minutes away from now at most. It is that of the try, and so
   another one, with another v1, when the message comes again.
 
-Answer 2xx once it is kept. 408, 425, 429 and 5xx say that it is to come again, not before a
-Retry-After of up to an hour; whatever else is answered, a redirect too, that it never shall.
+Answer 2xx once it is kept. 400, 405, 406, 410, 411, 413, 414, 415, 422 and 431 say that it never
+shall come again: there is something wrong with it, or there is nobody any more. Whatever else is
+answered, 401, 403 and 404 too, says that it shall, not before a Retry-After of up to an hour. No
+redirect is followed.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import hashlib
 import hmac
 import logging
 import math
+import ssl
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -38,27 +41,36 @@ from yololstm.outbox import LONGEST_WAIT, Message, Refused, Undelivered
 if TYPE_CHECKING:
     from yololstm import site
 
-_LATER: Final = (408, 425, 429)
+_NEVER: Final = (400, 405, 406, 410, 411, 413, 414, 415, 422, 431)
+"""Of the body or the method. Who asks for somebody to log in, or is not there, may be back soon."""
 _TALKERS: Final = ("httpx", "httpcore")
 """Loggers that would tell whole addresses."""
 
 
 class Webhook:
-    def __init__(self, url: str, secret: str = "", timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, url: str, secret: str = "", timeout_s: float = 10.0, ca_file: str = ""
+    ) -> None:
         """secret: signs the body; "": nothing is signed. timeout_s: for the whole of an answer's
-        head. Raises ParamsError, without the address, for one that is none."""
+        head. ca_file: certificates in the place of those that are known anyway.
+
+        Raises ParamsError, without the address, for one that is none; OSError where ca_file cannot
+        be read.
+        """
         self._url = _checked(url)
         self._secret = secret
         self._timeout_s = timeout_s
-        is_https = self._url.scheme == "https"
-        self._tls = httpx.create_ssl_context() if is_https else False
+        self._tls: ssl.SSLContext | bool = False
+        if self._url.scheme == "https":
+            own = ssl.create_default_context(cafile=ca_file) if ca_file else None
+            self._tls = own or httpx.create_ssl_context()
         for name in _TALKERS:
             logging.getLogger(name).setLevel(logging.WARNING)
 
     @classmethod
     def of(cls, receiver: site.Webhook) -> Self:
         url, secret = receiver.url.get_secret_value(), receiver.secret.get_secret_value()
-        return cls(url, secret, receiver.timeout_s)
+        return cls(url, secret, receiver.timeout_s, receiver.ca_file)
 
     @property
     def shown(self) -> str:
@@ -76,9 +88,9 @@ class Webhook:
         if answer.is_success:
             return
         told = f"{self.shown} answered {answer.status_code}"
-        if answer.status_code in _LATER or answer.is_server_error:
-            raise Undelivered(told, _after_s(answer.headers))
-        raise Refused(told)
+        if answer.status_code in _NEVER:
+            raise Refused(told)
+        raise Undelivered(told, _after_s(answer.headers))
 
     async def _post(self, message: Message) -> httpx.Response:
         """Without the answer's body, which nobody reads. A connection each, for they may be days

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,10 +17,12 @@ from tests.live import program
 from tests.people import FIGURE, LABELS, landmarks
 from yololstm import video
 from yololstm.clips import Span
+from yololstm.errors import YololstmError
 from yololstm.events import Event, Rule
 from yololstm.inference import Classifier
 from yololstm.scaling import BodyScaling
 from yololstm.skeleton import JOINTS
+from yololstm.storage import write_json
 from yololstm.windows import WindowSpec
 
 HEIGHT, WIDTH = 90, 320
@@ -109,6 +112,37 @@ def test_one_window_after_the_other_tells_later() -> None:
     assert delays[3].min() == delays[12].min() == pytest.approx(5 / 3)
     assert delays[3].max() == pytest.approx(7 / 3)
     assert delays[12].max() == pytest.approx(16 / 3)
+
+
+def test_acts_of_which_none_is_told_have_no_delays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nothing(x: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        return np.tile(np.float32([0, 0, 0, 9]), (len(x), 1))
+
+    spec = WindowSpec(fps=3, length=12, hop=3, max_gap_s=1.0, min_valid=0.5)
+    classifier = Classifier(nothing, BodyScaling(), spec, LABELS)
+    times = np.arange(30) / 3
+    seen = landmarks({1: (times, np.tile(FIGURE * 90 + (640, 300), (len(times), 1, 1)))})
+    clip = SimpleNamespace(split="test", clip_id="one", spans=[Span(2, 8, "theft")])
+    monkeypatch.setattr(live.storage, "read_clips", lambda *_: [clip])
+    monkeypatch.setattr(live.storage, "read_landmarks", lambda _: seen)
+    rows = live.until_told(classifier)
+    write_json(tmp_path / "rows.json", rows)
+    assert [figure for what, figure in rows.items() if "told, %" in what] == [0, 0]
+    assert not any("act to alarm" in what for what in rows)
+    assert live.told(Watched(0.0, [], 0.0, 0.0, []), realtime=True) == {}
+    assert live.memory(Watched(0.0, [], 0.0, 0.0, [])) == {}
+
+
+def test_what_is_missing_is_told_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(live, "_somebody", lambda: (told.settings(Path("none")), []))
+    monkeypatch.setattr(live, "cut", lambda *_: pytest.fail("it measures"))
+    with pytest.raises(YololstmError, match="checkpoint"):
+        live.measure(30)
 
 
 def test_events_are_alike_but_for_rounding() -> None:

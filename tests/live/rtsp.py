@@ -1,9 +1,10 @@
 """A network camera that speaks RTSP: a program for a Python that has GStreamer's RTSP server.
 
-    /usr/bin/python3 rtsp.py VIDEO PORT USER PASSWORD
+    /usr/bin/python3 rtsp.py VIDEO PORT USER PASSWORD [CERTIFICATE KEY]
 
 plays the H.264 in the file over and over, as it is, to whoever knows the password, each from its
-beginning. PORT 0: one that is free. When it can be asked it prints the port.
+beginning; with a certificate and its key, over TLS. PORT 0: one that is free. When it can be asked
+it prints the port.
 """
 
 import itertools
@@ -15,7 +16,7 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import Gio, GLib, Gst, GstRtspServer  # noqa: E402
 
 ROLE = "somebody"
 RIGHTS = ("media.factory.access", "media.factory.construct")
@@ -47,7 +48,7 @@ def endlessly(film: list[Any]) -> Iterator[Any]:
             yield again
 
 
-def main(path: str, port: str, user: str, password: str) -> None:
+def main(path: str, port: str, user: str, password: str, *certificate: str) -> None:
     Gst.init(None)
     film, caps = frames(path)
 
@@ -70,6 +71,8 @@ def main(path: str, port: str, user: str, password: str) -> None:
     token.set_string("media.factory.role", ROLE)
     auth = GstRtspServer.RTSPAuth()
     auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
+    if certificate:
+        auth.set_tls_certificate(Gio.TlsCertificate.new_from_files(*certificate))
     server = GstRtspServer.RTSPServer(address="127.0.0.1", service=port)
     server.set_auth(auth)
     server.get_mount_points().add_factory("/stream1", factory)

@@ -244,6 +244,40 @@ def test_people_who_left_are_forgotten_and_their_events_end() -> None:
     assert not engine._people
 
 
+@pytest.mark.parametrize("every_s", [0.1, 0.5, 1.0])
+def test_events_of_who_left_end_as_soon_where_frames_are_dropped(every_s: float) -> None:
+    """Of ten frames a second all, every fifth or every tenth."""
+    ended_s = [at_s for kind, at_s, _ in thief(every_s, [(0, 10)]) if kind == "ended"]
+    assert len(ended_s) == 1
+    assert 12.5 <= ended_s[0] <= 13.5 + every_s
+
+
+def test_who_comes_back_under_their_number_after_that_has_another_event() -> None:
+    said = thief(0.5, [(0, 10), (16, 26)])
+    events = [(kind, event.start_s) for kind, _, event in said if kind != "updated"]
+    assert [kind for kind, _ in events] == ["raised", "ended"] * 2
+    assert [start_s for _, start_s in events] == [0, 0, 16, 16]
+
+
+def thief(every_s: float, spells: Sequence[tuple[float, float]]) -> list[tuple[str, float, Event]]:
+    """What becomes known when of somebody who is there in those spells. Frames should come ten a
+    second, but do so every so many seconds."""
+    times = np.arange(0, 30, every_s)
+    here = np.any([(begin_s <= times) & (times < end_s) for begin_s, end_s in spells], axis=0)
+    still = np.tile(FIGURE * 90 + (640, 300), (int(here.sum()), 1, 1))
+    seen = landmarks({1: (times[here], still)})
+
+    def theft(x: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        return np.tile(np.float32([9, 0, 0, 0]), (len(x), 1))
+
+    engine = Engine(Classifier(theft, BodyScaling(), SPEC, LABELS, rule=RULE), 10.0)
+    return [
+        (signal.kind, at_s, signal.event)
+        for at_s, frame in _frames(seen, times.tolist())
+        for signal in engine.feed(frame, at_s).signals
+    ]
+
+
 # --- zones ---
 
 

@@ -37,7 +37,7 @@ def test_frames_are_looked_at_as_those_of_a_file_are(tmp_path: Path) -> None:
         expected = whole.extract(path)
     with extractor(boxes, max_persons=2) as by_frame:
         looker = Looker(by_frame, Fraction(clip.fps))
-        seen = [looker.look(frame) for frame in video.read(path)]
+        seen = [looker.look(frame).landmarks for frame in video.read(path)]
     got = Landmarks.concatenate(seen, expected.source)
     assert len(got) > len(seen)
     assert all(one.source == replace(expected.source, n_frames=0) for one in seen)
@@ -54,8 +54,22 @@ def test_whoever_is_seen_after_a_break_is_somebody_else() -> None:
             if k in (3, 4):
                 looker.restart()
             frame = video.Frame(k, k / 3, np.zeros((240, 640, 3), dtype=np.uint8))
-            seen.append(looker.look(frame).track.tolist())
+            seen.append(looker.look(frame).landmarks.track.tolist())
     assert seen == [[1], [1], [1, 2], [3], [4]]
+
+
+def test_persons_who_are_too_unsure_to_be_followed_are_handed_on() -> None:
+    pose = open_backend("mediapipe", drawn.pose_model())
+    boxes = [[100.0, 50, 160, 220], BAG]
+    seen = []
+    for score in (0.45, 0.9):
+        looks = Extractor(settings(), TopDown(Told([boxes, boxes], score), pose))
+        looker = Looker(looks, Fraction(3))
+        frame = video.Frame(0, 0.0, np.zeros((240, 640, 3), dtype=np.uint8))
+        seen.append(looker.look(frame))
+    unsure, sure = seen
+    assert (len(unsure.landmarks), unsure.others.tolist()) == (0, boxes[:1])
+    assert (len(sure.landmarks), sure.others.shape) == (2, (0, 4))
 
 
 @pytest.mark.parametrize(

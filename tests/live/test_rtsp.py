@@ -3,45 +3,52 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 
 from tests.live.program import PATIENCE_S, Program
-from tests.serving import Camera, camera
-from yololstm import streams, video
-from yololstm.streams import Patience, Shot, Stream
+from tests.serving import Camera, camera, certified
+from tests.shots import Told, opened, seen, until, until_break
+from yololstm import video
+from yololstm.streams import Patience
 
 PYTHON: Final = "/usr/bin/python3"
 """Of the system: that is where GStreamer's bindings are."""
 NEEDED: Final = "import gi; gi.require_version('GstRtspServer', '1.0')"
-PATIENCE: Final = Patience(timeout_s=5.0, first_s=0.1, last_s=0.4, cut_s=0.6)
+TLS: Final = "from gi.repository import Gio; exit(not Gio.TlsBackend.get_default().supports_tls())"
+PASSWORD: Final = "geheim/#1?@[ü%25"
 
 
 class Server:
     """One that is killed, and started again where it was."""
 
-    def __init__(self, film: Path) -> None:
+    def __init__(self, film: Path, *certificate: Path) -> None:
+        """certificate: and its key; with them it speaks TLS."""
         self._film = film
+        self._certificate = certificate
         self._port = "0"
         self.resume()
 
     @property
     def url(self) -> str:
-        return f"rtsp://somebody:geheim@127.0.0.1:{self._port}/stream1?key=geheim"
+        scheme = "rtsps" if self._certificate else "rtsp"
+        who = f"somebody:{quote(PASSWORD, safe='')}"
+        return f"{scheme}://{who}@127.0.0.1:{self._port}/stream1?key=geheim"
 
     def resume(self) -> None:
         command = [PYTHON, Path(__file__).with_name("rtsp.py"), self._film, self._port]
         self._process = subprocess.Popen(
-            [*command, "somebody", "geheim"], stdout=subprocess.PIPE, text=True
+            [*command, "somebody", PASSWORD, *self._certificate], stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
         self._port = self._process.stdout.readline().strip()
@@ -68,11 +75,11 @@ def rtsp() -> None:
 
 
 @pytest.fixture
-def serving(rtsp: None) -> Iterator[Callable[[Path], Server]]:
+def serving(rtsp: None) -> Iterator[Callable[..., Server]]:
     started = []
 
-    def serve(film: Path) -> Server:
-        started.append(Server(film))
+    def serve(film: Path, *certificate: Path) -> Server:
+        started.append(Server(film, *certificate))
         return started[-1]
 
     yield serve
@@ -95,37 +102,10 @@ def shades(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return filmed(tmp_path_factory.mktemp("shades") / "shades.mp4", images, 20)
 
 
-class Told:
-    def __init__(self) -> None:
-        self.said: list[tuple[str, str]] = []
-
-    def __call__(self, state: str, why: str) -> None:
-        self.said.append((state, why))
-
-    def await_(self, state: str, n: int = 1) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while [one for one, _ in self.said].count(state) < n:
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.02)
-
-
-def opened(url: str, told: Told, patience: Patience = PATIENCE) -> Stream:
-    return streams.open(url, 10, patience=patience, on_state=told)
-
-
-def until(shots: Iterator[Shot | None], time_s: float) -> list[Shot | None]:
-    taken: list[Shot | None] = []
-    for shot in shots:
-        taken.append(shot)
-        if shot is not None and shot.frame.time_s >= time_s:
-            break
-    return taken
-
-
-def test_what_it_films_comes_at_its_pace(serving: Callable[[Path], Server], shades: Path) -> None:
-    with opened(serving(shades).url, Told()) as stream:
+def test_what_it_films_comes_at_its_pace(serving: Callable[..., Server], shades: Path) -> None:
+    with opened(serving(shades).url) as stream:
         assert stream.rate() == 10
-        shots = [shot for shot in until(iter(stream), 4.0) if shot is not None]
+        shots = seen(until(iter(stream), 4.0))
     times = np.array([shot.frame.time_s for shot in shots])
     index = np.array([shot.frame.index for shot in shots])
     np.testing.assert_allclose(times, index / 20, atol=2e-3)
@@ -142,50 +122,72 @@ def test_what_it_films_comes_at_its_pace(serving: Callable[[Path], Server], shad
 
 
 def test_times_go_on_after_it_was_killed_and_started_again(
-    serving: Callable[[Path], Server], shades: Path
+    serving: Callable[..., Server], shades: Path
 ) -> None:
     told, server = Told(), serving(shades)
     with opened(server.url, told) as stream:
         shots = iter(stream)
         before = until(shots, 1.0)
         server.cut()
-        while next(shots) is not None:
-            pass
+        before += until_break(shots)
         server.resume()
         told.await_("live", 2)
-        after = until(shots, 3.0)
-    assert None not in (*before, *after)
-    times = [shot.frame.time_s for shot in (*before, *after) if shot is not None]
+        after = until(shots, seen(before)[-1].frame.time_s + 2)
+    times = [shot.frame.time_s for shot in seen([*before, *after])]
     assert times[0] == 0
     assert all(b > a for a, b in itertools.pairwise(times))
-    states = [state for state, _ in told.said]
-    assert states[:3] == ["connecting", "live", "lost"]
-    assert states[-3:] == ["lost", "connecting", "live"]
+    assert told.states[:3] == ["connecting", "live", "lost"]
+    assert told.states[-3:] == ["lost", "connecting", "live"]
     assert "geheim" not in str(told.said)
 
 
-def test_one_that_falls_silent_is_lost(serving: Callable[[Path], Server], shades: Path) -> None:
+def test_one_that_falls_silent_is_lost(serving: Callable[..., Server], shades: Path) -> None:
     told, server = Told(), serving(shades)
     with opened(server.url, told, Patience(1.5, 0.1, 0.4, 0.6)) as stream:
         shots = iter(stream)
         next(shots)
         server.freeze()
-        while next(shots) is not None:
-            pass
-        assert "lost" in [state for state, _ in told.said]
-        began = time.monotonic()
-    assert time.monotonic() - began < 5
+        until_break(shots)
+        assert told.states == ["connecting", "live"]
+        told.await_("lost", 2)
+    assert set(told.why("lost")) == {"nothing came for 1.5 s"}
 
 
 def test_who_does_not_know_the_password_is_told_so(
-    serving: Callable[[Path], Server], shades: Path
+    serving: Callable[..., Server], shades: Path
 ) -> None:
     told = Told()
-    with opened(serving(shades).url.replace("geheim@", "guess@"), told):
+    with opened(serving(shades).url.replace("geheim", "guess", 1), told):
         told.await_("lost", 2)
-    why = dict(told.said)["lost"]
+    why = told.why("lost")[0]
     assert "401" in why
     assert "guess" not in str(told.said)
+
+
+@pytest.fixture
+def certificate(rtsp: None, tmp_path: Path) -> tuple[Path, Path]:
+    if subprocess.run([PYTHON, "-c", TLS], capture_output=True, timeout=PATIENCE_S).returncode:
+        pytest.skip("GStreamer's RTSP server cannot speak TLS: Debian's glib-networking")
+    if not shutil.which("openssl"):
+        pytest.skip("the program openssl is not installed")
+    return certified(tmp_path)
+
+
+def test_over_tls_only_who_is_vouched_for_is_asked(
+    serving: Callable[..., Server],
+    shades: Path,
+    certificate: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told, server = Told(), serving(shades, *certificate)
+    with opened(server.url, told):
+        told.await_("lost")
+    assert told.why("lost")[0] == "its certificate is not trusted: self-signed certificate"
+    with opened(server.url, tls_verify=False) as stream:
+        assert next(iter(stream)) is not None
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    with opened(server.url) as stream:
+        assert next(iter(stream)) is not None
 
 
 @pytest.fixture

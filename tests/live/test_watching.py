@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
+import os
 import signal
+import subprocess
+import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from tests import drawn
 from tests.live.program import PATIENCE_S, Program, check_same
 from yololstm import streams
 from yololstm.cli import app, watching
+from yololstm.monitor import Status
 
 
 def test_it_can_be_ended_while_the_camera_is_away(shop: Path) -> None:
@@ -45,7 +49,9 @@ def test_a_file_has_the_events_that_run_finds_in_it(
     found = json.loads((at_work / "out/spotted/events.json").read_text())["events"]
     check_same(watched.stdout, found)
     assert found
-    assert watched.stderr.splitlines() == ["spotted.mp4: live", "spotted.mp4: ended"]
+    assert watched.stderr.splitlines() == [
+        f"spotted.mp4: {state}" for state in ("connecting", "live", "ended")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -74,16 +80,52 @@ def test_what_looks_ahead_is_refused_before_anything_is_loaded(at_work: Path) ->
     assert "extract.detect_every: it looks ahead" in done.stderr
 
 
-def test_drops_are_told_now_and_then_and_nothing_else(
-    shop: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watching, "_EVERY_S", 0.5)
+class Busy:
+    """A camera with that many frames read and dropped, each time somebody looks."""
+
+    name = "door"
+
+    def __init__(self, *counts: tuple[int, int]) -> None:
+        self._left = list(counts)
+
+    def status(self) -> Status:
+        read, dropped = self._left.pop(0)
+        return Status("door", datetime.now(UTC), read=read, dropped=dropped)
+
+    def join(self, timeout_s: float) -> bool:
+        return not self._left
+
+
+def test_drops_are_told_now_and_then_and_nothing_else() -> None:
     said: list[str] = []
-    with streams.open(str(shop / "spotted.mp4"), 10, realtime=True) as stream:
-        with watching._drops_told(stream, said.append):
-            time.sleep(4)
-        with watching._drops_told(stream, said.append):
-            assert len(list(zip(range(4), stream, strict=False))) == 4
-    assert 1 <= len(said) <= 8
-    told = re.compile(r"dropped \d+ of \d+ frames in the last \d+ s")
-    assert all(map(told.fullmatch, said)), said
+    busy = Busy((0, 0), (100, 0), (200, 30), (300, 30), (400, 31))
+    watching._say_drops_until_it_ends(busy, said.append)  # type: ignore[arg-type]
+    assert said == [
+        "door: dropped 30 of 100 frames in the last 10 s",
+        "door: dropped 1 of 100 frames in the last 10 s",
+    ]
+
+
+def test_nobody_hears_and_nothing_breaks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stderr", full)
+        say = watching.steady_say()
+    say("it is full")
+
+
+def test_who_reads_no_more_ends_it(shop: Path) -> None:
+    command = f"{sys.executable} -m yololstm watch spotted.mp4 > /dev/full"
+    env = {**os.environ, "PYTHONPATH": str(drawn.ROOT)}
+    done = subprocess.run(
+        command, shell=True, cwd=shop, env=env, stderr=subprocess.PIPE, timeout=PATIENCE_S
+    )
+    assert done.returncode == 1
+    assert b"error: stdout: it cannot be written to" in done.stderr
+
+
+def test_a_camera_of_a_site_has_a_name_for_paths(at_work: Path) -> None:
+    (at_work / "site.yaml").write_text("folder: live\n")
+    done = CliRunner().invoke(app, ["watch", "spotted.mp4", "--site", "site.yaml"])
+    assert done.exit_code == 1
+    assert "--camera: 'spotted.mp4' stands in paths and addresses" in done.stderr
+    assert not (at_work / "live").exists()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -25,7 +26,8 @@ from yololstm.cli.options import (
     PoseWeightsOption,
     RuntimeOption,
 )
-from yololstm.cli.watching import steady_stderr
+from yololstm.cli.watching import StatesSaid, steady_say
+from yololstm.clips import NORMAL
 from yololstm.console import exit_on_error
 from yololstm.errors import ParamsError
 
@@ -86,16 +88,21 @@ def serve(
     classifier = load_model(runtime, checkpoint).classifier
     rate = extract.fps or sufficient_fps(classifier.spec)
     opening = partial(load_extractor, runtime, extract, rate, detector)
-    say = partial(typer.echo, file=steady_stderr())
+    abnormal = [label for label in classifier.labels if label != NORMAL]
+    site.check_labels(here, abnormal, path)
+    say = steady_say()
     with ExitStack() as opened:
         services = opened.enter_context(Services(here, say))
         for name in here.cameras:
             opened.enter_context(services.watching(name))
+        said = StatesSaid(say)
+
+        def tell(status: Status) -> None:
+            services.bulletin.post("camera", status.to_dict())
+            said(status)
+
         cameras = [
-            Camera(
-                _parts(name, camera, rate, opening, classifier, services),
-                partial(_tell, services, say, {}),
-            )
+            Camera(_parts(name, camera, rate, opening, classifier, services), tell, say)
             for name, camera in here.cameras.items()
         ]
         monitor = Monitor(cameras, classifier.labels)
@@ -108,9 +115,10 @@ def serve(
             token=_token(services.folder, say),
             hosts=(here.web.host, *here.web.names),
         )
+        server = web.Server(page, here.web.host, here.web.port)
         opened.callback(monitor.stop)
         monitor.start()
-        web.serve(page, here.web.host, here.web.port, partial(_ready, say))
+        web.serve(server, partial(_ready, say))
 
 
 def _parts(
@@ -127,7 +135,9 @@ def _parts(
     source = camera.source.get_secret_value()
     return Parts(
         name,
-        lambda on_state: streams.open(source, fps, realtime=camera.realtime, on_state=on_state),
+        lambda on_state: streams.open(
+            source, fps, realtime=camera.realtime, on_state=on_state, tls_verify=camera.verify
+        ),
         opening,
         classifier,
         partial(services.taking, name, classifier.labels),
@@ -135,28 +145,16 @@ def _parts(
     )
 
 
-def _tell(
-    services: Services, say: Callable[[str], None], before: dict[str, str], status: Status
-) -> None:
-    """To the page at any time, and to the terminal where the state is another one."""
-    services.bulletin.post("camera", status.to_dict())
-    if before.get(status.camera) != status.state:
-        before[status.camera] = status.state
-        say(f"{status.camera}: {status.state}{status.why and f' ({status.why})'}")
-
-
 def _token(folder: Path, say: Callable[[str], None]) -> str:
     """Raises ParamsError for one that can be guessed."""
-    if token := os.environ.get(TOKEN_VARIABLE, ""):
+    if token := os.environ.get(TOKEN_VARIABLE, "").strip():
         place, remedy = TOKEN_VARIABLE, f"Give it {_LEAST_TOKEN} characters or more"
     else:
         place, remedy = str(file := folder / _TOKEN), "Delete the file, and another one is made"
-        if not file.exists():
-            from yololstm import storage
-
-            with storage.atomic(file) as temporary:
-                temporary.write_text(secrets.token_urlsafe(24) + "\n", encoding="utf-8")
-            file.chmod(0o600)
+        with suppress(FileExistsError):
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(handle, "w", encoding="utf-8") as opened:  # noqa: PTH123
+                opened.write(secrets.token_urlsafe(24) + "\n")
         token = file.read_text(encoding="utf-8").strip()
         say(f"the token stands in {file}")
     if len(token) < _LEAST_TOKEN:
@@ -165,5 +163,7 @@ def _token(folder: Path, say: Callable[[str], None]) -> str:
 
 
 def _ready(say: Callable[[str], None], host: str, port: int) -> None:
+    # 0.0.0.0 and :: are no addresses that a browser can open.
+    host = socket.gethostname() if host in ("0.0.0.0", "::") else host
     shown = f"[{host}]" if ":" in host else host
     say(f"http://{shown}:{port}")

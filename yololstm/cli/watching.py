@@ -8,14 +8,12 @@ import os
 import re
 import signal
 import sys
-import threading
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Final, TextIO
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -32,11 +30,14 @@ from yololstm.cli.options import (
     PoseWeightsOption,
     RuntimeOption,
 )
+from yololstm.clips import NORMAL
 from yololstm.console import exit_on_error
 from yololstm.errors import ParamsError
 
 if TYPE_CHECKING:
+    from yololstm.changes import Change
     from yololstm.moments import Moment
+    from yololstm.monitor import Camera, Status
     from yololstm.services import Services
     from yololstm.streams import Stream
 
@@ -60,6 +61,10 @@ def watch(
     realtime: Annotated[
         bool, typer.Option("--realtime", help="play a file at its pace, as if it were a camera")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(help="the certificate of rtsps or https must be one that is trusted"),
+    ] = True,
     site: Annotated[
         Path | None,
         typer.Option(help="a site.yaml: who is told of events, and what is recorded of them"),
@@ -82,9 +87,9 @@ def watch(
     the working directory says under extract goes before the defaults below. Of a site, its cameras
     and its page are left to yololstm serve.
     """
-    from yololstm import live, streams
-    from yololstm.changes import Teller
+    from yololstm import streams
     from yololstm.live.looking import refuse_ahead
+    from yololstm.monitor import Camera, Parts
     from yololstm.running import sufficient_fps
 
     extract, _ = extract_and_crf(
@@ -98,33 +103,66 @@ def watch(
     )
     check_pose_weights(pose_weights, extract)
     refuse_ahead(extract.looking())
-    name, stderr = camera or streams.shown(source), steady_stderr()
-
-    def tell(state: str, why: str = "") -> None:
-        typer.echo(f"{name}: {state}{why and f' ({why})'}", file=stderr)
-
-    model = load_model(runtime, checkpoint)
-    rate = extract.fps or sufficient_fps(model.classifier.spec)
+    name, say = camera or streams.shown(source), steady_say()
+    classifier = load_model(runtime, checkpoint).classifier
+    rate = extract.fps or sufficient_fps(classifier.spec)
     with (
-        _services(site, name, partial(typer.echo, file=stderr)) as services,
+        services_of(site, name, classifier.labels, say) as services,
         load_extractor(runtime, extract, rate, detector) as extractor,
-        streams.open(source, rate, realtime=realtime, on_state=tell) as stream,
-        _stopped_by_signals(stream),
-        _drops_told(stream, tell),
-        _taking(services, name, model.classifier.labels, stream) as take,
     ):
-        zones = tuple if services is None else partial(services.journal.zones, name)
-        teller = Teller(name, uuid.uuid4())
-        for moment in live.watch(stream, teller, extractor, model.classifier, zones):
-            take(moment)
-            for change in moment.changes:
-                typer.echo(json.dumps(change.to_dict(), ensure_ascii=False))
+        watched = Camera(
+            Parts(
+                name,
+                lambda on_state: streams.open(
+                    source, rate, realtime=realtime, on_state=on_state, tls_verify=verify
+                ),
+                lambda: nullcontext(extractor),
+                classifier,
+                partial(_telling, services, name, classifier.labels),
+                tuple if services is None else partial(services.journal.zones, name),
+            ),
+            StatesSaid(say),
+            say,
+        )
+        with _stopped_by_signals(watched):
+            watched.start()
+            _say_drops_until_it_ends(watched, say)
+    if watched.error is not None:
+        raise watched.error
+
+
+class StatesSaid:
+    """Says each new state of a camera."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._before: dict[str, str] = {}
+
+    def __call__(self, status: Status) -> None:
+        if self._before.get(status.camera) != status.state:
+            self._before[status.camera] = status.state
+            self._say(f"{status.camera}: {status.state}{status.why and f' ({status.why})'}")
+
+
+def steady_say() -> Callable[[str], None]:
+    """What says a line on stderr, from any thread, also while mediapipe is kept from writing there.
+    Where nobody can hear it any more, it says nothing."""
+    stderr = sys.stderr
+    with suppress(io.UnsupportedOperation):  # it is no file
+        stderr = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
+
+    def say(told: str) -> None:
+        with suppress(OSError, ValueError):
+            typer.echo(told, file=stderr)
+
+    return say
 
 
 @contextmanager
-def _services(
-    path: Path | None, camera: str, say: Callable[[str], None]
+def services_of(
+    path: Path | None, camera: str, labels: tuple[str, ...], say: Callable[[str], None]
 ) -> Iterator[Services | None]:
+    """What a site keeps, for one camera; None where there is no site."""
     if path is None:
         yield None
         return
@@ -134,37 +172,47 @@ def _services(
     if not re.fullmatch(site.NAME, camera):
         problem = f"{camera!r} stands in paths and addresses"
         raise ParamsError("--camera", problem, "Name it in letters, digits, - and _")
-    with Services(site.load(path), say) as services, services.watching(camera):
+    here = site.load(path)
+    site.check_labels(here, [label for label in labels if label != NORMAL], path)
+    with Services(here, say) as services, services.watching(camera):
         yield services
 
 
 @contextmanager
-def _taking(
+def _telling(
     services: Services | None, camera: str, labels: tuple[str, ...], stream: Stream
 ) -> Iterator[Callable[[Moment], None]]:
-    if services is None:
-        yield lambda moment: None
-        return
-    with services.taking(camera, labels, stream) as take:
-        yield take
+    """A line for each change, once it is where it outlives this process."""
+    taking = nullcontext(_nothing) if services is None else services.taking(camera, labels, stream)
+    with taking as take:
+
+        def tell(moment: Moment) -> None:
+            take(moment)
+            for change in moment.changes:
+                _write(change)
+
+        yield tell
 
 
-def steady_stderr() -> TextIO:
-    """One that other threads can write to while mediapipe is kept from writing to the usual one."""
+def _write(change: Change) -> None:
     try:
-        return open(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")  # noqa: PTH123
-    except io.UnsupportedOperation:  # it is no file
-        return sys.stderr
+        typer.echo(json.dumps(change.to_dict(), ensure_ascii=False))
+    except OSError as error:
+        problem = f"it cannot be written to ({error.strerror})"
+        raise ParamsError("stdout", problem, "Start it again with somebody who reads") from error
+
+
+def _nothing(moment: Moment) -> None: ...
 
 
 @contextmanager
-def _stopped_by_signals(stream: Stream) -> Iterator[None]:
-    """Ctrl-C, or SIGTERM, ends the stream; a second one ends the program."""
+def _stopped_by_signals(camera: Camera) -> Iterator[None]:
+    """Ctrl-C, or SIGTERM, ends the camera; a second one ends the program."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(number: int, _: FrameType | None) -> None:
         signal.signal(number, before[signal.Signals(number)])
-        stream.stop()
+        camera.stop()
 
     for number in before:
         signal.signal(number, stop)
@@ -175,24 +223,12 @@ def _stopped_by_signals(stream: Stream) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextmanager
-def _drops_told(stream: Stream, tell: Callable[[str], None]) -> Iterator[None]:
-    """Every so often, where frames were dropped since."""
-    over = threading.Event()
-
-    def watch() -> None:
-        before = stream.counts
-        while not over.wait(_EVERY_S):
-            now = stream.counts
-            dropped, read = now.dropped - before.dropped, now.read - before.read
-            if dropped:
-                tell(f"dropped {dropped} of {read} frames in the last {_EVERY_S:.0f} s")
-            before = now
-
-    thread = threading.Thread(target=watch, name="drops", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+def _say_drops_until_it_ends(camera: Camera, say: Callable[[str], None]) -> None:
+    before = camera.status()
+    while not camera.join(_EVERY_S):
+        now = camera.status()
+        dropped, read = now.dropped - before.dropped, now.read - before.read
+        if dropped:
+            told = f"dropped {dropped} of {read} frames in the last {_EVERY_S:.0f} s"
+            say(f"{camera.name}: {told}")
+        before = now

@@ -30,7 +30,8 @@ from yololstm.zones import Zone, counted, standing
 _ROUNDING_S: Final = 2e-6
 """As in segmentation."""
 _GONE_S: Final = 2.5
-"""Of frames without somebody; longer than the tracker remembers them."""
+"""From the first frame without somebody; longer than the tracker remembers them, unless frames are
+dropped."""
 _GRID_S: Final = 600.0
 """How far back a grid may begin: to begin it anew would move the steps by the rounding of times."""
 
@@ -49,7 +50,8 @@ class Engine:
         """fps: the rate at which frames are looked at. smooth: by the One Euro filter."""
         self._classifier = classifier
         self._smooth = smooth
-        self._patience = math.ceil(_GONE_S * fps)
+        # Of frames at that rate, so many that the tracker has forgotten whoever is in none of them.
+        self._gone_s = (math.ceil(_GONE_S * fps) - 0.5) / fps
         spec = classifier.spec
         self._window_s = spec.length / spec.fps
         self._people: dict[int, _Person] = {}
@@ -69,8 +71,11 @@ class Engine:
             person.add(row)
         heard = Heard([], [])
         for track, person in list(self._people.items()):
-            person.absent = 0 if track in seen else person.absent + 1
-            if person.absent > self._patience:
+            if track in seen:
+                person.absent_s = math.inf
+            else:
+                person.absent_s = min(person.absent_s, time_s)
+            if time_s - person.absent_s >= self._gone_s:
                 del self._people[track]
                 self._tell(heard, person, person.last_windows(), zones)
             else:
@@ -114,8 +119,8 @@ class _Person:
 
     spec: WindowSpec
     smooth: bool
-    absent: int = 0
-    """Frames since they were seen."""
+    absent_s: float = math.inf
+    """When the first frame was since then without them; inf where there was none."""
     _rows: list[Landmarks] = field(default_factory=list)
     """Of one frame each."""
     _next: int = 0

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from yololstm.errors import ParamsError
 from yololstm.extractor import Extractor
 from yololstm.following import Following
-from yololstm.landmarks import Landmarks, Source
+from yololstm.landmarks import Category, Landmarks, Source
 from yololstm.video import Frame
 
 _AHEAD: Final = {
@@ -31,6 +32,15 @@ def refuse_ahead(looking: Mapping[str, Any]) -> None:
         raise _ahead("smoothing", "savgol looks ahead", "one_euro or none")
 
 
+class Look(NamedTuple):
+    """Who is in a frame."""
+
+    landmarks: Landmarks
+    """Of those who are followed."""
+    others: NDArray[np.float32]
+    """(N, 4) pixels: persons whom the detector was too unsure of for that."""
+
+
 class Looker:
     """Landmarks frame by frame, as Extractor.extract gives them file by file: not smoothed, and
     with those who are seen in one frame alone."""
@@ -45,14 +55,16 @@ class Looker:
         self._following = Following(fps)
         self._before = self._highest = 0
 
-    def look(self, frame: Frame) -> Landmarks:
+    def look(self, frame: Frame) -> Look:
         (scene,) = self._extractor.sight.look([frame.image])
         seen, rows = self._following.update(scene.found)
+        persons = np.flatnonzero(scene.found.category == Category.PERSON)
+        others = scene.found.box[np.setdiff1d(persons, rows)]
         height, width = frame.image.shape[:2]
         source = Source(width, height, self.fps, 0, self._extractor.name)
         track = (seen.track + self._before).astype(np.int32)
         self._highest = int(track.max(initial=self._highest))
-        return self._extractor.rows(frame, scene[rows], track, source)
+        return Look(self._extractor.rows(frame, scene[rows], track, source), others)
 
     def restart(self) -> None:
         """After a break in which everybody may have gone: whoever is seen then has a new number."""
