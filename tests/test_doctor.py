@@ -38,7 +38,7 @@ def test_what_is_there_and_what_is_not(desk: Path) -> None:
     status, told = asked()
     assert status == 1
     assert told["packages"].startswith("ok    torch ")
-    assert told["extras"] == "-     pipeline, s3, ssh, export, openvino"
+    assert told["extras"] == "-     pipeline, s3, ssh, live, export, openvino"
     assert "CPU: " in told["device"]
     assert told["video"] == f"ok    H.264 written and read, {video.LIBRARY}"
     assert told["params.yaml"] == "-     none here: defaults count"

@@ -41,9 +41,9 @@ def stranger(site: Site, **options: Any) -> TestClient:
 
 
 @contextmanager
-def served(site: Site) -> Iterator[str]:
+def served(site: Site, port: int = 0) -> Iterator[str]:
     """Its address."""
-    server = Server(site.app, "127.0.0.1", 0)
+    server = Server(site.app, "127.0.0.1", port)
     ready = threading.Event()
     thread = threading.Thread(target=server.run, args=(lambda host, port: ready.set(),))
     thread.start()

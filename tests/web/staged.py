@@ -35,7 +35,7 @@ from yololstm.web import Allowance, create
 
 TOKEN = "a-token-of-tests-0123456789"
 LABELS = people.LABELS
-OFTEN = Allowance("100000/minute", "100000/minute")
+OFTEN = Allowance(100_000, 100_000)
 """For tests of other things than rates."""
 SIZE = 640, 360
 CAMERAS = ("door", "till")

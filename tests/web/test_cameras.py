@@ -5,6 +5,8 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, cast
 
 import cv2
 import httpx
@@ -16,6 +18,10 @@ from tests.web.conftest import TestClient, served
 from tests.web.staged import Playing, Site
 from yololstm import drawing
 from yololstm.bulletin import Notice
+from yololstm.drawing import Status
+from yololstm.journal import Entry, Journal
+from yololstm.web import filming, picturing
+from yololstm.web.filming import Film, Picture
 
 ZONE = {
     "name": "바닥",
@@ -48,6 +54,7 @@ def test_how_cameras_are(site: Site, client: TestClient) -> None:
 def test_a_picture_shows_who_is_there_and_what_they_do(site: Site, client: TestClient) -> None:
     path = "/api/cameras/door/picture.jpg"
     assert client.get(path).status_code == 404
+    site.live()
     for step in range(4):
         site.play("door", step)
     plain = decoded(client.get(path, params={"plain": True}).content)
@@ -67,6 +74,7 @@ def _of(image: np.ndarray, label: str) -> int:
 
 
 def test_what_was_said_of_people_of_late(site: Site, client: TestClient) -> None:
+    site.live()
     path = "/api/cameras/door/verdicts"
     nothing = client.get(path).json()
     assert (nothing["frame_s"], nothing["verdicts"], nothing["tracks"]) == (None, [], [])
@@ -136,6 +144,7 @@ def pictures(response: httpx.Response) -> Iterator[tuple[str, bytes]]:
 
 def test_video_goes_on_and_is_drawn_only_while_somebody_watches(site: Site) -> None:
     site.live()
+    site.live("till")
     with served(site) as url, Playing(site, "door", "till"):
         ask = httpx.stream("GET", f"{url}/api/cameras/door/video", headers=BEARER, timeout=30)
         with ask as response:
@@ -150,6 +159,111 @@ def test_video_goes_on_and_is_drawn_only_while_somebody_watches(site: Site) -> N
                 names = {name for _, (name, _) in zip(range(8), pictures(other), strict=False)}
             assert names == {"door", "till"}
         _until(lambda: not _films() and not len(site.app.state.streams))
+
+
+def test_who_comes_and_goes_is_drawn_for_once(site: Site) -> None:
+    site.live()
+    film, seen = _film(site), list[Picture]()
+    with Playing(site, "door"):
+        for _ in range(6):
+            film.watch(lambda picture: None)()
+        leave = film.watch(seen.append)
+        _until(lambda: len(seen) > 3)
+        assert len(_films()) == 1
+        leave()
+        _until(lambda: not _films())
+        _until_it_shows(film)
+    _until(lambda: not _films())
+
+
+def test_a_picture_that_fails_ends_no_film(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    drawn, faults = picturing.drawn, [RuntimeError("odd"), RuntimeError("odd")]
+
+    def fails_twice(*args: Any, **options: Any) -> bytes | None:
+        if faults:
+            raise faults.pop()
+        return drawn(*args, **options)
+
+    monkeypatch.setattr(picturing, "drawn", fails_twice)
+    monkeypatch.setattr(filming, "_WAIT_S", 0.05)
+    site.live()
+    with Playing(site, "door"):
+        _until_it_shows(_film(site))
+    assert not faults
+    assert [one.getMessage() for one in caplog.records] == ["door: a picture could not be made"]
+    _until(lambda: not _films())
+
+
+def test_of_one_who_does_two_things_the_other_is_shown_on() -> None:
+    going_on = filming._GoingOn("door")
+
+    def hear(id: str, label: str, probability: float, state: str = "update") -> None:
+        about = {"id": id, "camera": "door", "track": 1, "label": label, "state": state}
+        going_on.hear(Notice("change", about | {"probability": probability}))
+
+    hear("a", "theft", 0.7)
+    hear("b", "assault", 0.9)
+    assert going_on.likeliest() == {1: Status("assault", 0.9)}
+    hear("b", "assault", 0.9, "end")
+    assert going_on.likeliest() == {1: Status("theft", 0.7)}
+    going_on.clear()
+    assert going_on.likeliest() == {}
+
+
+def test_what_ends_while_it_is_read_has_ended(site: Site) -> None:
+    site.tell(staged.change(1, "start"))
+    going_on = filming._GoingOn("door")
+    read = site.journal.open_entries
+
+    class Slow:
+        def open_entries(self, camera: str) -> list[Entry]:
+            entries = read(camera)
+            site.tell(staged.change(1, "end"))
+            return entries
+
+    leave = site.bulletin.listen(going_on.hear)
+    going_on.read(cast(Journal, Slow()))
+    leave()
+    assert going_on.likeliest() == {}
+
+
+def test_what_was_shown_is_not_shown_as_now(site: Site, client: TestClient) -> None:
+    path = "/api/cameras/door"
+    site.live()
+    shown = site.play("door", 3)
+    at = client.get(f"{path}/picture.jpg").headers["x-at"]
+    assert datetime.fromisoformat(at) == shown.at.replace(
+        microsecond=shown.at.microsecond // 1000 * 1000
+    )
+    site.cameras["door"]._set("lost", "unplugged")
+    assert client.get(f"{path}/picture.jpg").status_code == 404
+    assert client.get(f"{path}/picture.jpg?last=true").headers["x-at"] == at
+    said = client.get(f"{path}/verdicts").json()
+    assert (said["tracks"], len(said["verdicts"])) == ([], 2)
+    film, seen = _film(site), list[Picture]()
+    leave = film.watch(seen.append)
+    site.play("door", 4)
+    time.sleep(0.3)
+    assert not seen
+    site.live()
+    site.play("door", 5)
+    _until(lambda: seen)
+    leave()
+    _until(lambda: not _films())
+
+
+def _film(site: Site) -> Film:
+    monitor = site.monitor
+    return Film(monitor.cameras["door"], monitor.labels, site.journal, site.bulletin)
+
+
+def _until_it_shows(film: Film) -> None:
+    seen: list[Picture] = []
+    leave = film.watch(seen.append)
+    _until(lambda: seen)
+    leave()
 
 
 def test_an_unknown_camera_has_no_video(client: TestClient) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.web.conftest import TestClient
 from tests.web.staged import Site
 from yololstm import storage
 from yololstm.bulletin import Notice
+from yololstm.web import events
 
 
 def numbers(response: Any) -> list[int]:
@@ -91,6 +93,29 @@ def test_what_people_say_is_kept_and_told(told: Site, client: TestClient) -> Non
     assert client.put(unknown, json={"verdict": "right"}).status_code == 404
 
 
+def test_what_nobody_has_judged_is_found_and_a_slip_taken_back(
+    told: Site, client: TestClient
+) -> None:
+    heard: list[Notice] = []
+    told.journal.judge(staged.name(1), "wrong", "normal")
+    told.journal.judge(staged.name(2), "right")
+    assert numbers(client.get("/api/events?verdict=none")) == [4, 3, 5, 6]
+    told.bulletin.listen(heard.append)
+    said = client.delete(f"/api/events/{staged.name(1)}/feedback").json()
+    assert (said["verdict"], said["corrected"]) == ("", "")
+    assert heard == [Notice("feedback", said)]
+    assert numbers(client.get("/api/events?verdict=none")) == [1, 4, 3, 5, 6]
+    assert client.delete(f"/api/events/{staged.name(99)}/feedback").status_code == 404
+
+
+def test_what_goes_on_is_found_however_old(told: Site, client: TestClient) -> None:
+    told.tell(staged.change(9, "start", ago_s=1e6))
+    told.tell(staged.change(10, "update", camera="till", ago_s=1e5))
+    assert numbers(client.get("/api/events?state=open")) == [10, 9]
+    told.tell(staged.change(9, "end", ago_s=1e6))
+    assert numbers(client.get("/api/events?state=open&camera=till")) == [10]
+
+
 def test_odd_feedback_changes_nothing(told: Site, client: TestClient) -> None:
     path, kind = f"/api/events/{staged.name(1)}/feedback", {"Content-Type": "application/json"}
     for body in (
@@ -126,9 +151,10 @@ def test_files_of_an_event(recorded: Site, client: TestClient) -> None:
     kept.write_bytes(landmarks.content)
     assert len(storage.read_landmarks(kept)) == 2
     said = landmarks.headers["content-disposition"]
-    assert said.startswith("attachment") and said.endswith('-assault.parquet"')
+    assert said.startswith("attachment") and said.endswith("-assault.parquet")
     assert clip.headers["content-disposition"].startswith("inline")
     assert client.get(f"/api/events/{staged.name(2)}/clip").status_code == 404
+    assert client.get(f"{path}/shared").status_code == 404
 
 
 def test_parts_of_a_clip(recorded: Site, client: TestClient) -> None:
@@ -153,6 +179,46 @@ def test_parts_of_a_clip(recorded: Site, client: TestClient) -> None:
         assert (response.status_code, response.content) == (200, whole), asked
 
 
+def test_a_copy_for_others(recorded: Site, client: TestClient) -> None:
+    entry = recorded.journal.entry(staged.name(1))
+    assert entry is not None
+    shared = entry.clip.replace(".mp4", ".shared.mp4")
+    (recorded.folder / "recordings" / shared).write_bytes(b"nobody")
+    kept = {kind: getattr(entry, kind) for kind in ("clip", "picture", "landmarks")}
+    recorded.desk.recorded(entry.id, **kept, shared=shared)
+    response = client.get(f"/api/events/{entry.id}/shared", params={"download": True})
+    assert (response.content, response.headers["content-type"]) == (b"nobody", "video/mp4")
+    said = unquote(response.headers["content-disposition"])
+    assert said.endswith(f"door-{entry.started.astimezone():%Y%m%d-%H%M%S%z}-assault.shared.mp4")
+
+
+def test_nothing_recorded_is_left_in_a_browser(recorded: Site, client: TestClient) -> None:
+    path = f"/api/events/{staged.name(1)}"
+    for kind in ("clip", "landmarks"):
+        assert client.get(f"{path}/{kind}").headers["cache-control"] == "no-store"
+    first = client.get(f"{path}/picture")
+    assert first.headers["cache-control"] == "private, no-cache"
+    again = client.get(f"{path}/picture", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_a_file_that_goes_meanwhile_is_sent_whole(recorded: Site) -> None:
+    entry = recorded.journal.entry(staged.name(1))
+    assert entry is not None
+    path = recorded.folder / "recordings" / entry.clip
+    whole = path.read_bytes()
+    response = events._Opened(
+        path.open("rb"), media_type="video/mp4", filename="clip.mp4", stat_result=path.stat()
+    )
+    path.unlink()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await response(scope, receive, send)
+
+    assert TestClient(app).get("/").content == whole
+    assert response._opened.closed
+
+
 def test_files_elsewhere_are_not_given(recorded: Site, client: TestClient) -> None:
     """Whatever the journal says."""
     (recorded.folder / "secret").write_text("secret")
@@ -161,7 +227,7 @@ def test_files_elsewhere_are_not_given(recorded: Site, client: TestClient) -> No
     (root / "linked.mp4").symlink_to(recorded.folder / "secret")
     climbing = ("../secret", "/etc/passwd", "door/../../secret", "link/secret", "linked.mp4")
     for stored in (*climbing, "door", ".", "\0"):
-        recorded.journal.recorded(id, clip=stored, picture=stored, landmarks=stored, shared="")
+        recorded.desk.recorded(id, clip=stored, picture=stored, landmarks=stored, shared="")
         for kind in ("clip", "picture", "landmarks"):
             response = client.get(f"/api/events/{id}/{kind}")
             assert response.status_code == 404, stored

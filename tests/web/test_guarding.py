@@ -135,6 +135,7 @@ def test_a_form_of_another_site_changes_nothing(site: Site) -> None:
 
 
 def test_other_sites_see_nothing_with_a_cookie(site: Site) -> None:
+    site.live()
     site.play("door", 0)
     client = logged_in(site)
     for path in ("/api/cameras/door/picture.jpg", "/api/events", "/metrics"):
@@ -173,8 +174,64 @@ def test_guessing_is_slow(tmp_path: Path) -> None:
     site.close()
 
 
+def test_guessing_by_bearer_is_as_slow(tmp_path: Path) -> None:
+    site = Site(tmp_path, allowance=Allowance())
+    client, wrong = stranger(site), {"Authorization": f"Bearer {'x' * 20}"}
+    session = logged_in(site)
+    answers = [client.get("/api/cameras", headers=wrong).status_code for _ in range(6)]
+    assert answers == [401] * 4 + [429] * 2
+    # Right or wrong, so that no answer tells which it was.
+    assert program(site).get("/api/cameras").status_code == 429
+    assert client.post("/api/login", json={"token": TOKEN}).status_code == 429
+    assert session.get("/api/cameras").status_code == 200
+    assert stranger(site, client=("10.0.0.9", 1)).get("/health", headers=wrong).status_code == 200
+    site.close()
+
+
+def test_an_old_session_is_no_guess(tmp_path: Path) -> None:
+    """Pages that were open when the program started again ask with it, and then log in."""
+    site = Site(tmp_path, allowance=Allowance())
+    client = stranger(site, cookies={COOKIE: "of-before"})
+    assert [client.get("/api/cameras").status_code for _ in range(20)] == [401] * 20
+    assert client.post("/api/login", json={"token": TOKEN}).status_code == 200
+    site.close()
+
+
+def test_behind_a_proxy_each_is_counted_apart(tmp_path: Path) -> None:
+    site = Site(tmp_path, allowance=Allowance(logins=1), proxies=["127.0.0.1", "10.0.0.1"])
+
+    def tries(client: str, said: str) -> int:
+        asking, headers = stranger(site, client=(client, 1)), {"X-Forwarded-For": said}
+        return asking.post("/api/login", json={"token": "x"}, headers=headers).status_code
+
+    assert tries("127.0.0.1", "192.0.2.1") == 401
+    assert tries("127.0.0.1", "192.0.2.2") == 401
+    for said in ("192.0.2.1", "192.0.2.99, 192.0.2.1", "odd, 192.0.2.1, 10.0.0.1"):
+        assert tries("127.0.0.1", said) == 429
+    assert tries("127.0.0.1", "2001:db8:1:2::1") == 401
+    assert tries("127.0.0.1", "2001:db8:1:2:ffff::2") == 429
+    # Anybody else can say what they like.
+    assert tries("192.0.2.3", "192.0.2.4") == 401
+    assert tries("192.0.2.3", "192.0.2.5") == 429
+    site.close()
+
+
+def test_who_asks_in_vain_keeps_nobody_from_the_login(tmp_path: Path) -> None:
+    site = Site(tmp_path, allowance=Allowance(requests=3))
+    client = stranger(site)
+    assert [client.get("/api/cameras").status_code for _ in range(4)] == [401] * 3 + [429]
+    assert client.get("/login").status_code == 200
+    assert client.post("/api/login", json={"token": TOKEN}).status_code == 200
+    site.close()
+
+
+def test_a_browser_forgets_at_logout(site: Site) -> None:
+    response = logged_in(site).post("/api/logout", headers=ASKED)
+    assert response.headers["clear-site-data"] == '"cache"'
+
+
 def test_each_may_ask_so_often(tmp_path: Path) -> None:
-    site = Site(tmp_path, allowance=Allowance(requests="10/minute"))
+    site = Site(tmp_path, allowance=Allowance(requests=10))
     busy, other = logged_in(site), stranger(site, client=("10.0.0.9", 1))
     answers = [busy.get("/api/cameras").status_code for _ in range(12)]
     assert answers == [200] * 10 + [429] * 2

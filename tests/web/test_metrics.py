@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.web import staged
@@ -45,6 +48,30 @@ def test_two_sites_of_a_process_count_apart(site: Site, client: TestClient) -> N
     assert ("yololstm_events_total", "door", "theft") in figures(client)
     assert ("yololstm_events_total", "door", "theft") not in figures(program(other))
     other.close()
+
+
+def test_the_system_tells_whom_it_tells(tmp_path: Path) -> None:
+    site = Site(tmp_path, channels=["police", "upload"], records=False)
+    with site.database.writing() as connection:
+        site.outbox.put(connection, "police", "a", b"{}")
+        site.outbox.put(connection, "police", "b", b"{}")
+        site.outbox.put(connection, "gone", "c", b"{}")
+    now = datetime.now(UTC)
+    for channel, why in {"police": "no answer", "gone": "no receiver"}.items():
+        message = site.outbox.claim(channel, now)
+        assert message is not None
+        if channel == "gone":
+            site.outbox.refused(message, why)
+        else:
+            site.outbox.failed(message, why, now + timedelta(seconds=60))
+    said = program(site).get("/api/system").json()
+    assert said["records"] is False
+    assert list(said["outbox"]) == ["police", "upload", "gone"]
+    police, upload, gone = said["outbox"].values()
+    assert (police["waiting"], police["why"], police["is_told"]) == (2, "no answer", True)
+    assert (upload["waiting"], upload["sent"], upload["why"]) == (0, 0, "")
+    assert (gone["refused"], gone["why"], gone["is_told"]) == (1, "no receiver", False)
+    site.close()
 
 
 def test_the_system_tells_labels_the_disk_and_receivers(site: Site, client: TestClient) -> None:

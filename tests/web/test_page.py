@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,9 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def seen(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
-    """A page that complains of nothing, and asks nobody else for anything."""
+def seen(browser: Browser, url: str, *, is_lost: bool = False, **options: Any) -> Iterator[Page]:
+    """A page that complains of nothing, and asks nobody else for anything. is_lost: the server goes
+    away meanwhile."""
     context = browser.new_context(**options)
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
@@ -49,7 +50,8 @@ def seen(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
     page.goto(url)
     yield page
     context.close()
-    refused = [text for text in wrong if "401" not in text]
+    known = ("401", "net::ERR_") if is_lost else ("401",)
+    refused = [text for text in wrong if not any(word in text for word in known)]
     assert not refused
     assert asked and all(one.startswith(url) for one in asked)
     assert not any(TOKEN in one for one in asked)
@@ -69,12 +71,14 @@ def until(page: Page, is_so: Callable[[], Any]) -> None:
 
 
 @pytest.fixture
-def shop(site: Site) -> Site:
+def shop(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path, channels=["manager"])
     site.live("door")
     site.play("door", 3)
     site.cameras["till"]._set("lost", "no answer for 10 s")
     site.tell(staged.change(1, label="damage", camera="till"))
-    return site
+    yield site
+    site.close()
 
 
 def test_a_day_at_the_page(shop: Site, browser: Browser) -> None:
@@ -140,7 +144,7 @@ def _sees_an_event_come_and_judges_it(shop: Site, page: Page) -> None:
     page.keyboard.press("Escape")
     expect(events.first).to_contain_text("was normal")
     expect(events.first.locator("img")).to_be_visible()
-    page.get_by_label("Camera").select_option("till")
+    page.locator(".filters").get_by_label("Camera").select_option("till")
     expect(events).to_have_count(1)
     expect(events.first).to_contain_text("damage")
 
@@ -181,11 +185,14 @@ def test_a_small_screen_in_korean(shop: Site, browser: Browser, tmp_path: Path) 
     options = {"locale": "ko-KR", "viewport": {"width": 360, "height": 740}, "has_touch": True}
     with served(shop) as url, seen(browser, url, **options) as page:
         expect(page.get_by_role("button", name="로그인")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
         log_in(page)
         expect(page.locator("[data-camera=till] .state")).to_have_text("연결 끊김")
         for name in ("이벤트", "구역", "시스템", "실시간"):
             page.get_by_role("link", name=name).tap()
             expect(page.locator(f".view.{_VIEWS[name]} > *").first).to_be_attached()
+            if name == "시스템":
+                expect(page.locator("tbody").last).to_contain_text("manager")
             assert page.evaluate("document.documentElement.scrollWidth") <= 360
         page.get_by_role("link", name="이벤트").tap()
         expect(page.locator(".list")).to_contain_text("기물파손")
@@ -194,6 +201,65 @@ def test_a_small_screen_in_korean(shop: Site, browser: Browser, tmp_path: Path) 
         page.reload()
         expect(page.locator(".list")).to_contain_text("damage")
         assert page.evaluate("document.documentElement.lang") == "en"
+
+
+def test_an_event_has_an_address_and_back_leads_away(shop: Site, browser: Browser) -> None:
+    shop.tell(staged.change(7, "start", label="assault", ago_s=8))
+    with served(shop) as url, seen(browser, url, locale="en-GB") as page:
+        log_in(page)
+        dialog = page.get_by_role("dialog")
+        page.locator("[data-camera=door] .alarm a").click()
+        expect(dialog).to_contain_text("assault · door")
+        assert page.url == f"{url}/#/events/{staged.name(7)}"
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        assert page.url == f"{url}/#/events"
+        page.locator(".list > li", has_text="damage").click()
+        expect(dialog).to_contain_text("damage · till")
+        page.reload()
+        expect(dialog).to_contain_text("No clip is kept")
+        page.get_by_role("button", name="Close").click()
+        expect(dialog).to_be_hidden()
+        page.locator(".list > li", has_text="assault").click()
+        expect(dialog).to_be_visible()
+        page.go_back()
+        expect(dialog).to_be_hidden()
+        assert page.url == f"{url}/#/events"
+        page.goto(f"{url}/#/constructor")
+        expect(page.locator("[data-camera=door]")).to_be_visible()
+        shop.tell(staged.change(9, "start", ago_s=8))
+        page.get_by_role("link", name="theft at door").click()
+        expect(dialog).to_contain_text("theft · door")
+        dialog.get_by_role("button", name="Right").click()
+        dialog.get_by_role("button", name="Take back").click()
+        until(page, lambda: not shop.journal.entry(staged.name(9)).verdict)  # type: ignore[union-attr]
+
+
+def test_a_page_whose_program_ends_says_so_and_finds_the_new_one(
+    shop: Site, browser: Browser, tmp_path: Path
+) -> None:
+    """With another session, in which nobody is logged in, and an event that has ended since."""
+    shop.tell(staged.change(7, "start", label="assault", ago_s=8))
+    options = {"locale": "en-GB", "viewport": {"width": 360, "height": 740}}
+    away, door = "No connection since", "[data-camera=door]"
+    with ExitStack() as opened:
+        with served(shop) as url:
+            page = opened.enter_context(seen(browser, url, is_lost=True, **options))
+            log_in(page)
+            expect(page.locator("#going")).to_have_text("1")
+            expect(page.locator(f"{door} .over")).to_be_hidden()
+        expect(page.get_by_role("alert")).to_contain_text(away)
+        expect(page.locator(f"{door} .over")).to_contain_text(away)
+        expect(page.locator(f"{door} .state")).to_have_text("Not connected")
+        shop.tell(staged.change(7, "end", label="assault", ago_s=8))
+        with served(shop, int(url.rpartition(":")[2])):
+            expect(page.locator("#away")).to_be_empty()
+            expect(page.locator("#going")).to_be_hidden()
+            expect(page.locator(f"{door} .over")).to_be_hidden()
+            expect(page.locator(f"{door} .alarm a")).to_have_count(0)
+        later = opened.enter_context(closing(Site(tmp_path / "later")))
+        with served(later, int(url.rpartition(":")[2])):
+            expect(page.locator("#token")).to_be_visible()
 
 
 _VIEWS = {"이벤트": "events", "구역": "zones", "시스템": "system", "실시간": "live"}

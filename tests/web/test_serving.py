@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 import httpx
 import pytest
 
+from tests.web.conftest import served
 from tests.web.staged import TOKEN, Site
 from yololstm.errors import ParamsError
-from yololstm.web import Server, serve
+from yololstm.web import Server, serve, serving, updates
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -31,7 +35,7 @@ def test_a_signal_ends_it_whoever_watches(
         threads.append(threading.Thread(target=watch, args=(f"http://{host}:{port}",)))
         threads[0].start()
 
-    serve(site.app, "127.0.0.1", 0, ready)
+    serve(Server(site.app, "127.0.0.1", 0), ready)
     threads[0].join(60)
     assert heard and heard[0] < 100
     assert signal.getsignal(number) is before
@@ -55,3 +59,61 @@ def test_a_port_that_is_taken_is_told(site: Site) -> None:
         Server(site.app, "127.0.0.1", taken.getsockname()[1])
     with pytest.raises(ParamsError, match="port 70000"):
         Server(site.app, "127.0.0.1", 70000)
+
+
+def test_who_asks_nothing_is_left(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "_HEAD_S", 0.5)
+    monkeypatch.setattr(updates, "HEARTBEAT_S", 0.2)
+    with served(site) as url, _connected(url) as idle, _connected(url) as slow:
+        slow.sendall(b"GET /health HTTP/1.1\r\n")
+        assert _is_closed(idle) and _is_closed(slow)
+        # As one that has been answered, and then asks no more than half.
+        with _connected(url) as half:
+            half.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert half.recv(100).startswith(b"HTTP/1.1 200")
+            half.sendall(b"GET /health")
+            assert _is_closed(half)
+        assert _watched_for(url, 1.0) > 0
+
+
+def test_connections_are_never_more_than_can_be_had(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "_MOST", 8)
+    with served(site) as url, contextlib.ExitStack() as opened:
+        held = [opened.enter_context(_connected(url)) for _ in range(4)]
+        assert _is_closed(opened.enter_context(_connected(url)))
+        held.pop().close()
+        _until_it_answers(url)
+
+
+def _connected(url: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=30)
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    """By the other side, after whatever it had to say."""
+    with contextlib.suppress(ConnectionResetError):
+        while connection.recv(1000):
+            pass
+    return True
+
+
+def _watched_for(url: str, seconds: float) -> int:
+    """Lines of a stream that goes on for longer than a head may take."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with httpx.stream("GET", f"{url}/api/updates", headers=headers, timeout=60) as told:
+        until = time.monotonic() + seconds
+        lines = itertools.takewhile(lambda _: time.monotonic() < until, told.iter_lines())
+        return sum(1 for _ in lines)
+
+
+def _until_it_answers(url: str) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            assert httpx.get(f"{url}/health").status_code == 200
+            return
+        except httpx.TransportError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)

@@ -60,7 +60,7 @@ def test_a_quiet_line_is_kept_alive(site: Site, monkeypatch: pytest.MonkeyPatch)
         served(site) as url,
         httpx.stream("GET", f"{url}/api/updates", headers=BEARER, timeout=30) as response,
     ):
-        assert any(line.startswith(":") for line in response.iter_lines())
+        assert any(line == "event: alive" for line in response.iter_lines())
 
 
 def test_who_does_not_listen_is_left_and_holds_nobody_up(site: Site) -> None:

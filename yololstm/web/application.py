@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -19,8 +19,9 @@ from yololstm.bulletin import Bulletin
 from yololstm.drawing import Colour
 from yololstm.journal import Journal
 from yololstm.outbox import Outbox
-from yololstm.web import cameras, events, metrics, pages, refusing, updates
+from yololstm.web import answering, cameras, events, metrics, pages, refusing, updates
 from yololstm.web.access import SESSION_S, Access
+from yololstm.web.answering import answer
 from yololstm.web.filming import Film
 from yololstm.web.guarding import COOKIE, Armour, Bodies, Door, Hosts
 from yololstm.web.limiting import Allowance, Rates
@@ -43,10 +44,15 @@ def create(
     folder: Path,
     token: str,
     hosts: Iterable[str] = (),
+    proxies: Iterable[str] = (),
+    channels: Iterable[str] = (),
+    records: bool = True,
     allowance: Allowance | None = None,
 ) -> FastAPI:
     """folder: the site's, with its recordings. token: who knows it may see everything. hosts: names
-    by which it is asked for, besides localhost and IP addresses.
+    by which it is asked for, besides localhost and IP addresses. proxies: addresses of those before
+    it, who say for whom they ask. channels: of the outbox, to whom something is delivered now.
+    records: whether there are clips of events.
 
     ``app.state.streams`` are the answers that go on: close them before a server stops.
     """
@@ -61,13 +67,14 @@ def create(
     streams, access = Streams(), Access(token)
     app.state.streams = streams
     films = {n: Film(c, monitor.labels, journal, bulletin) for n, c in monitor.cameras.items()}
+    site = _Site(folder, tuple(channels), records)
     bearer = [Depends(HTTPBearer(auto_error=False, description="The site's token"))]
     for routes in (
         _session(access, streams),
         cameras.router(monitor, journal, bulletin, films, streams),
         events.router(journal, bulletin, folder / "recordings", monitor.labels),
         updates.router(monitor, bulletin, streams),
-        _system(monitor, outbox, folder, streams),
+        _system(monitor, outbox, site, streams),
         metrics.router(monitor, outbox, bulletin),
     ):
         app.include_router(routes, dependencies=bearer)
@@ -76,7 +83,7 @@ def create(
     # The last one is the first that a request passes.
     app.add_middleware(Bodies)
     rates = Rates(allowance or Allowance())
-    app.add_middleware(Door, access=access, rates=rates, public=pages.PUBLIC)
+    app.add_middleware(Door, access=access, rates=rates, public=pages.PUBLIC, proxies=list(proxies))
     app.add_middleware(Hosts, names=list(hosts))
     app.add_middleware(Armour)
     return app
@@ -85,7 +92,7 @@ def create(
 def _session(access: Access, streams: Streams) -> APIRouter:
     routes = APIRouter(responses=RESPONSES)
 
-    @routes.post("/api/login")
+    @routes.post("/api/login", responses=answer(answering.STATUS))
     def login(request: Request, login: Login) -> JSONResponse:
         """Begins a session, which a cookie holds, for who knows the token."""
         if not access.is_token(login.token):
@@ -102,36 +109,60 @@ def _session(access: Access, streams: Streams) -> APIRouter:
         )
         return response
 
-    @routes.post("/api/logout")
+    @routes.post("/api/logout", responses=answer(answering.STATUS))
     def logout(request: Request) -> JSONResponse:
         """Ends the session, and what it was watching."""
         access.end(request.cookies.get(COOKIE, ""))
         streams.close_left()
         response = JSONResponse({"status": "ok"})
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        response.headers["Clear-Site-Data"] = '"cache"'
         return response
 
     return routes
 
 
-def _system(monitor: Monitor, outbox: Outbox, folder: Path, streams: Streams) -> APIRouter:
+@dataclass(frozen=True)
+class _Site:
+    folder: Path
+    channels: tuple[str, ...]
+    records: bool
+
+
+def _system(monitor: Monitor, outbox: Outbox, site: _Site, streams: Streams) -> APIRouter:
     routes = APIRouter(responses=RESPONSES)
     started = datetime.now(UTC)
     colours = drawing.palette(monitor.labels)
 
-    @routes.get("/api/system")
+    @routes.get("/api/system", responses=answer(answering.SYSTEM))
     def system() -> dict[str, Any]:
-        """The program, the labels and their colours, the disk, and what waits to be delivered."""
+        """The program, the labels and their colours, the disk, whether clips are recorded, and of
+        each receiver what waits for it and why it did not get it."""
+        counts = outbox.counts()
+        # One to whom nobody delivers any more is told of while something is set aside.
+        told = [*site.channels, *(c for c in counts if c not in site.channels)]
+        why = outbox.troubles()
         return {
             "version": yololstm.__version__,
             "started": started.isoformat(timespec="seconds"),
             "labels": [{"label": label, "colour": _css(c)} for label, c in colours.items()],
-            "outbox": outbox.counts(),
+            "records": site.records,
+            "outbox": {
+                channel: {
+                    **(counts.get(channel) or _NOTHING),
+                    "why": why.get(channel, ""),
+                    "is_told": channel in site.channels,
+                }
+                for channel in told
+            },
             "watching": len(streams),
-            "free_bytes": shutil.disk_usage(folder).free,
+            "free_bytes": shutil.disk_usage(site.folder).free,
         }
 
     return routes
+
+
+_NOTHING: Final = {"waiting": 0, "sent": 0, "refused": 0, "oldest_s": 0.0}
 
 
 def _css(colour: Colour) -> str:

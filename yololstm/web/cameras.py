@@ -11,7 +11,8 @@ from fastapi import APIRouter, Query, Request, Response
 from yololstm.bulletin import Bulletin
 from yololstm.clips import NORMAL
 from yololstm.journal import Journal
-from yololstm.web import filming
+from yololstm.web import answering, filming
+from yololstm.web.answering import answer
 from yololstm.web.filming import Film
 from yololstm.web.refusing import RESPONSES, Refusal, content
 from yololstm.web.streaming import Stream, Streams
@@ -40,7 +41,7 @@ def router(
             raise _unknown()
         return monitor.cameras[name]
 
-    @routes.get("")
+    @routes.get("", responses=answer(answering.CAMERAS))
     def cameras() -> dict[str, Any]:
         """How each camera is."""
         return {"cameras": [camera.status().to_dict() for camera in monitor.cameras.values()]}
@@ -54,32 +55,37 @@ def router(
         names = list(films) if camera is None else list(dict.fromkeys(camera))
         return shown(request, names)
 
-    @routes.get("/{name}")
+    @routes.get("/{name}", responses=answer(answering.CAMERA))
     def camera(name: str) -> dict[str, Any]:
         """How it is."""
         return find(name).status().to_dict()
 
     @routes.get("/{name}/picture.jpg", response_class=Response, responses=content("image/jpeg"))
-    def picture(name: str, plain: bool = False) -> Response:
-        """What it shows now, a JPEG; plain: with nothing drawn on it."""
+    def picture(name: str, plain: bool = False, last: bool = False) -> Response:
+        """What it shows now, a JPEG, of which the header X-At says when it arrived; plain: with
+        nothing drawn on it; last: what it showed last, where it is not live."""
         find(name)
-        jpeg = films[name].still(plain=plain)
-        if jpeg is None:
+        still = films[name].still(plain=plain, last=last)
+        if still is None:
             raise Refusal(404, name, "it shows nothing now", "Wait until it is live")
-        return Response(jpeg, media_type="image/jpeg")
+        headers = {"X-At": still.at.astimezone(UTC).isoformat(timespec="milliseconds")}
+        return Response(still.jpeg, media_type="image/jpeg", headers=headers)
 
     @routes.get("/{name}/video", response_class=Stream, responses=_MOVING)
     async def video(request: Request, name: str) -> Stream:
         """What it shows, as it comes: JPEG pictures as multipart/x-mixed-replace."""
         return shown(request, [name])
 
-    @routes.get("/{name}/verdicts")
+    @routes.get("/{name}/verdicts", responses=answer(answering.VERDICTS))
     def verdicts(name: str, seconds: Seconds = 60.0) -> dict[str, Any]:
-        """What was said of people of late, as the notices of that name have it."""
+        """What was said of people of late, as the notices of that name have it; tracks: who is
+        seen now, nobody where it is not live."""
         found = find(name)
         latest, said = found.latest(), found.verdicts(seconds)
         moment = None if latest is None else latest[1]
-        seen = [] if moment is None or moment.landmarks is None else moment.landmarks.tracks()
+        is_live = found.status().state == "live"
+        landmarks = moment.landmarks if moment is not None and is_live else None
+        seen = [] if landmarks is None else landmarks.tracks()
         return {
             "camera": name,
             "frame_s": None if moment is None else round(moment.frame_s, 6),
@@ -88,12 +94,13 @@ def router(
             "tracks": [track for track, _ in seen],
         }
 
-    @routes.get("/{name}/zones")
+    @routes.get("/{name}/zones", responses=answer(answering.ZONES))
     def zones(name: str) -> dict[str, Any]:
+        """Polygons are in shares of the picture; a zone without labels is for all of them."""
         find(name)
         return _said(name, journal.zones(name))
 
-    @routes.put("/{name}/zones")
+    @routes.put("/{name}/zones", responses=answer(answering.ZONES))
     def set_zones(name: str, zones: list[Zone]) -> dict[str, Any]:
         """In the place of those there were."""
         find(name)

@@ -7,18 +7,22 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, BinaryIO, Final, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from yololstm.bulletin import Bulletin
 from yololstm.journal import Entry, Journal
+from yololstm.web import answering
+from yololstm.web.answering import answer
 from yololstm.web.refusing import RESPONSES, Refusal, content
 
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _MEDIA: Final = {
     "clip": ("video/mp4", ".mp4"),
+    "shared": ("video/mp4", ".shared.mp4"),
     "picture": ("image/jpeg", ".jpg"),
     "landmarks": ("application/vnd.apache.parquet", ".parquet"),
 }
@@ -45,22 +49,25 @@ def router(
             raise _unknown()
         return entry
 
-    @routes.get("")
+    @routes.get("", responses=answer(answering.EVENTS))
     def events(
         camera: Word = "",
         label: Word = "",
-        verdict: Literal["", "right", "wrong"] = "",
+        verdict: Literal["", "right", "wrong", "none"] = "",
+        state: Literal["", "open"] = "",
         since: Time = "",
         before: Time = "",
         before_id: Word = "",
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> dict[str, Any]:
-        """The newest first. Those that are older than a page follow with its last entry's start as
-        before, and its id as before_id; more: whether there are any."""
+        """The newest first. verdict none: those of which nobody has said anything. state open:
+        those that have not ended. Those that are older than a page follow with its last entry's
+        start as before, and its id as before_id; more: whether there are any."""
         found = journal.entries(
             camera=camera,
             label=label,
             verdict=verdict,
+            is_open=state == "open",
             since=_time("since", since),
             before=_time("before", before),
             before_id=before_id,
@@ -69,11 +76,12 @@ def router(
         more = len(found) > limit
         return {"events": [entry.to_dict() for entry in found[:limit]], "more": more}
 
-    @routes.get("/{id}")
+    @routes.get("/{id}", responses=answer(answering.EVENT))
     def event(id: str) -> dict[str, Any]:
+        """clip, picture, landmarks and shared are empty where there is no such file."""
         return find(id).to_dict()
 
-    @routes.put("/{id}/feedback")
+    @routes.put("/{id}/feedback", responses=answer(answering.EVENT))
     def judge(id: str, feedback: Feedback) -> dict[str, Any]:
         """Whether it was so, in the place of what was said before."""
         _check(feedback, find(id), labels)
@@ -83,32 +91,57 @@ def router(
         bulletin.post("feedback", entry.to_dict())
         return entry.to_dict()
 
+    @routes.delete("/{id}/feedback", responses=answer(answering.EVENT))
+    def unjudge(id: str) -> dict[str, Any]:
+        """Nobody has said anything of it."""
+        entry = journal.unjudge(id)
+        if entry is None:
+            raise _unknown()
+        bulletin.post("feedback", entry.to_dict())
+        return entry.to_dict()
+
     @routes.get("/{id}/clip", response_class=FileResponse, responses=_files("clip"))
-    def clip(request: Request, id: str, download: bool = False) -> FileResponse:
+    def clip(request: Request, id: str, download: bool = False) -> Response:
         """H.264 in MP4; in parts, where Range asks for one."""
         return file(request, id, "clip", download)
 
+    @routes.get("/{id}/shared", response_class=FileResponse, responses=_files("shared"))
+    def shared(request: Request, id: str, download: bool = False) -> Response:
+        """The copy of the clip in which nobody is known, where one is made."""
+        return file(request, id, "shared", download)
+
     @routes.get("/{id}/picture", response_class=FileResponse, responses=_files("picture"))
-    def picture(request: Request, id: str, download: bool = False) -> FileResponse:
+    def picture(request: Request, id: str, download: bool = False) -> Response:
         """JPEG."""
         return file(request, id, "picture", download)
 
     @routes.get("/{id}/landmarks", response_class=FileResponse, responses=_files("landmarks"))
-    def landmarks(request: Request, id: str, download: bool = False) -> FileResponse:
+    def landmarks(request: Request, id: str, download: bool = False) -> Response:
         """Parquet, in the columns of the pipeline."""
         return file(request, id, "landmarks", download)
 
-    def file(request: Request, id: str, kind: str, download: bool) -> FileResponse:
+    def file(request: Request, id: str, kind: str, download: bool) -> Response:
         entry = find(id)
-        path, stat = _within(folder, getattr(entry, kind))
+        opened = _opened(folder, getattr(entry, kind))
+        stat = os.fstat(opened.fileno())
         media_type, suffix = _MEDIA[kind]
-        _narrow(request, stat.st_size)
-        name = f"{entry.camera}-{entry.started:%Y%m%d-%H%M%S}-{entry.label}{suffix}"
+        # Whoever has logged out sees none of it; a picture need not come twice until then.
+        tag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
+        headers = {"ETag": tag, "Cache-Control": "no-store"}
+        if kind == "picture":
+            headers["Cache-Control"] = "private, no-cache"
+            if request.headers.get("if-none-match") == tag:
+                opened.close()
+                return Response(status_code=304, headers=headers)
+        try:
+            _narrow(request, stat.st_size)
+        except Refusal:
+            opened.close()
+            raise
         disposition = "attachment" if download else "inline"
-        # It never changes: what was written once is replaced by nothing.
-        headers = {"Cache-Control": "private, max-age=3600"}
-        return FileResponse(
-            path,
+        name = f"{entry.camera}-{_local(entry.started)}-{entry.label}{suffix}"
+        return _Opened(
+            opened,
             headers=headers,
             media_type=media_type,
             filename=name,
@@ -119,10 +152,28 @@ def router(
     return routes
 
 
+class _Opened(FileResponse):
+    """Of a file that is open already: whatever becomes of its name, it is sent whole."""
+
+    def __init__(self, opened: BinaryIO, **options: Any) -> None:
+        super().__init__(f"/dev/fd/{opened.fileno()}", **options)
+        self._opened = opened
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._opened:
+            await super().__call__(scope, receive, send)
+
+
+def _local(moment: datetime) -> str:
+    """By the site's clock, as its people know it."""
+    return f"{moment.astimezone():%Y%m%d-%H%M%S%z}"
+
+
 def _files(kind: str) -> dict[int | str, dict[str, Any]]:
     media_type, _ = _MEDIA[kind]
     part = {"description": "A part of it", "content": {media_type: {}}}
-    return {**content(media_type), 206: part, 416: RESPONSES[404]}
+    found = {**content(media_type), 206: part, 416: RESPONSES[404]}
+    return {**found, 304: {"description": "As it was"}} if kind == "picture" else found
 
 
 def _unknown() -> Refusal:
@@ -141,13 +192,13 @@ def _check(feedback: Feedback, entry: Entry, labels: tuple[str, ...]) -> None:
         raise Refusal(422, "corrected", "it is no other label", remedy)
 
 
-def _within(folder: Path, relative: str) -> tuple[Path, os.stat_result]:
+def _opened(folder: Path, relative: str) -> BinaryIO:
     """A file below the folder, wherever links lead. Raises Refusal."""
     try:
         root = folder.resolve(strict=True)
         path = (root / relative).resolve(strict=True)
         if relative and path.is_relative_to(root) and path.is_file():
-            return path, path.stat()
+            return path.open("rb")
     except (OSError, ValueError, RuntimeError):
         pass
     problem = "nothing is recorded of it"

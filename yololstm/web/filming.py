@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from yololstm import drawing
@@ -18,6 +20,8 @@ from yololstm.web import picturing
 from yololstm.web.picturing import Known
 from yololstm.web.watched import Camera
 
+_LOG: Final = logging.getLogger("uvicorn.error")
+"""Of the server, which is told of other faults, too."""
 BOUNDARY: Final = "picture"
 MEDIA_TYPE: Final = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
 _EVERY_S: Final = 0.1
@@ -34,6 +38,12 @@ class Picture(NamedTuple):
     jpeg: bytes
 
 
+class Still(NamedTuple):
+    jpeg: bytes
+    at: datetime
+    """When the frame arrived."""
+
+
 class Film:
     """One camera's."""
 
@@ -46,26 +56,34 @@ class Film:
         self._bulletin = bulletin
         self._viewers: list[Callable[[Picture], None]] = []
         self._last: Picture | None = None
+        self._thread: threading.Thread | None = None
+        """Runs where there is one: it takes itself away once nobody watches."""
         self._changing = threading.Lock()
 
-    def still(self, *, plain: bool = False) -> bytes | None:
-        """What the camera shows now; None where it shows nothing."""
+    def still(self, *, plain: bool = False, last: bool = False) -> Still | None:
+        """What the camera shows now; None where it shows nothing. last: or else what it showed."""
         latest = self._camera.latest()
-        if latest is None:
+        if latest is None or not (last or self._is_live()):
             return None
+        _, moment = latest
         if plain:
-            return picturing.plain(latest[1])
-        return picturing.drawn(latest[1], self._known(self._going_on()), self._colours)
+            jpeg = picturing.plain(moment)
+        else:
+            going_on = _GoingOn(self._camera.name)
+            going_on.read(self._journal)
+            jpeg = picturing.drawn(moment, self._known(going_on), self._colours)
+        return None if jpeg is None else Still(jpeg, moment.at)
 
     def watch(self, show: Callable[[Picture], None]) -> Callable[[], None]:
         """show: called by a thread with each picture, so it must not wait. Returns what ends it."""
         with self._changing:
             self._viewers.append(show)
-            if len(self._viewers) == 1:
-                name = f"film {self._camera.name}"
-                threading.Thread(target=self._run, name=name, daemon=True).start()
-            elif self._last is not None:
+            if self._last is not None:
                 show(self._last)
+            if self._thread is None:
+                name = f"film {self._camera.name}"
+                self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+                self._thread.start()
 
         def leave() -> None:
             with self._changing, suppress(ValueError):
@@ -74,20 +92,19 @@ class Film:
         return leave
 
     def _run(self) -> None:
-        going_on, number = self._going_on(), 0
-
-        def hear(notice: Notice) -> None:
-            if notice.kind == "change" and notice.about["camera"] == self._camera.name:
-                _note(going_on, notice.about)
-
-        leave = self._bulletin.listen(hear)
+        """Until nobody watches, whatever goes wrong with a picture."""
+        number, going_on, is_well = 0, _GoingOn(self._camera.name), True
+        leave = self._bulletin.listen(going_on.hear)
         try:
             while self._is_watched():
                 due = time.monotonic() + _EVERY_S
-                found = self._camera.wait(number, _WAIT_S)
-                if found is not None:
-                    number, moment = found
-                    self._show(number, moment, going_on)
+                try:
+                    number = self._turn(number, going_on)
+                    is_well = True
+                except Exception:  # noqa: BLE001 - the next picture may do
+                    if is_well:
+                        _LOG.exception("%s: a picture could not be made", self._camera.name)
+                    is_well, due = False, time.monotonic() + _WAIT_S
                 time.sleep(max(0.0, due - time.monotonic()))
         finally:
             leave()
@@ -95,10 +112,23 @@ class Film:
     def _is_watched(self) -> bool:
         with self._changing:
             if not self._viewers:
-                self._last = None
+                self._last = self._thread = None
             return bool(self._viewers)
 
-    def _show(self, number: int, moment: Moment, going_on: Mapping[int, Status]) -> None:
+    def _turn(self, number: int, going_on: _GoingOn) -> int:
+        """Shows what comes after that number, in time. Returns its number."""
+        if not going_on.is_read:
+            going_on.read(self._journal)
+        found = self._camera.wait(number, _WAIT_S)
+        if not self._is_live():
+            going_on.clear()
+            with self._changing:
+                self._last = None
+        elif found is not None:
+            self._show(*found, going_on)
+        return number if found is None else found[0]
+
+    def _show(self, number: int, moment: Moment, going_on: _GoingOn) -> None:
         jpeg = picturing.drawn(moment, self._known(going_on), self._colours)
         if jpeg is None:
             return
@@ -107,21 +137,60 @@ class Film:
             for show in self._viewers:
                 show(self._last)
 
-    def _going_on(self) -> dict[int, Status]:
-        entries = self._journal.open_entries(self._camera.name)
-        return {entry.track: Status(entry.label, entry.probability) for entry in entries}
+    def _is_live(self) -> bool:
+        return self._camera.status().state == "live"
 
-    def _known(self, going_on: Mapping[int, Status]) -> Known:
+    def _known(self, going_on: _GoingOn) -> Known:
         said = frozenset(verdict.track for verdict in self._camera.verdicts(_SAID_S))
-        return Known(dict(going_on), said)
+        return Known(going_on.likeliest(), said)
 
 
-def _note(going_on: dict[int, Status], about: Mapping[str, object]) -> None:
-    track, label = int(str(about["track"])), str(about["label"])
-    if about["change"] != "end":
-        going_on[track] = Status(label, float(str(about["probability"])))
-    elif (status := going_on.get(track)) is not None and status.label == label:
-        del going_on[track]
+class _GoingOn:
+    """A camera's events that have not ended. Heard of from when it is made, and read after that, so
+    that none is missed; what has ended stays so."""
+
+    def __init__(self, camera: str) -> None:
+        self.is_read = False
+        self._camera = camera
+        self._events: dict[str, tuple[int, Status]] = {}
+        """Track and status, by id."""
+        self._ended: set[str] = set()
+        """Since it is heard of, until it is read."""
+        self._changing = threading.Lock()
+
+    def hear(self, notice: Notice) -> None:
+        about = notice.about
+        if notice.kind != "change" or about["camera"] != self._camera:
+            return
+        with self._changing:
+            if about["state"] == "end":
+                self._events.pop(about["id"], None)
+                if not self.is_read:
+                    self._ended.add(about["id"])
+            else:
+                status = Status(about["label"], about["probability"])
+                self._events[about["id"]] = about["track"], status
+
+    def read(self, journal: Journal) -> None:
+        entries = journal.open_entries(self._camera)
+        with self._changing:
+            for entry in entries:
+                if entry.id not in self._ended:
+                    status = Status(entry.label, entry.probability)
+                    self._events.setdefault(entry.id, (entry.track, status))
+            self._ended.clear()
+            self.is_read = True
+
+    def clear(self) -> None:
+        """Nobody knows any more who is who."""
+        with self._changing:
+            self._events.clear()
+
+    def likeliest(self) -> dict[int, Status]:
+        """Of each track."""
+        with self._changing:
+            events = list(self._events.values())
+        return dict(sorted(events, key=lambda event: event[1].probability or 0.0))
 
 
 class _Viewer:

@@ -71,7 +71,7 @@ class Hosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_ours(Headers(scope=scope).getlist("host")):
-            remedy = "Ask by the address that the program has told"
+            remedy = "Ask by the address that the program has told, or list this name in web.names"
             await refused(421, "Host", "no name of this site", remedy)(scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -147,37 +147,60 @@ class Door:
     What is inside finds ``stays`` in the request's state: whether who asked is logged in still.
     """
 
-    def __init__(self, app: ASGIApp, access: Access, rates: Rates, public: Collection[str]) -> None:
-        """public: paths that anybody may get."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        access: Access,
+        rates: Rates,
+        public: Collection[str],
+        proxies: Collection[str] = (),
+    ) -> None:
+        """public: paths that anybody may get. proxies: addresses that are believed when they say
+        for whom they ask, by X-Forwarded-For."""
         self._app = app
         self._access = access
         self._rates = rates
         self._public = public
+        self._proxies = frozenset(proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        visitor = self._visitor(HTTPConnection(scope))
-        response = self._refused(scope, visitor)
-        if response is not None:
+        connection = HTTPConnection(scope)
+        address = _address(connection, self._proxies)
+        visitor = self._visitor(connection, address)
+        response = visitor if isinstance(visitor, Response) else self._refused(scope, visitor)
+        if response is None and (scope["method"], scope["path"]) == ("POST", LOGIN):
+            # Of the address: who is in already can guess no oftener.
+            wait_s = self._rates.wait_s("login", address)
+            response = _too_often(wait_s) if wait_s else None
+        if response is not None or isinstance(visitor, Response):
+            assert response is not None
             await response(scope, receive, send)
             return
         scope.setdefault("state", {})["stays"] = visitor.stays or (lambda: False)
         await self._app(scope, receive, send)
 
-    def _visitor(self, connection: HTTPConnection) -> _Visitor:
-        address = connection.client.host if connection.client else ""
+    def _visitor(self, connection: HTTPConnection, address: str) -> _Visitor | Response:
+        """Or the answer to who guesses too often: then no token is looked at, right or wrong."""
         said = connection.headers.get("authorization")
-        if said is not None:
+        if said is not None and connection.scope["path"] != "/health":
+            if wait_s := self._rates.owed_s("login", address):
+                return _too_often(wait_s)
             scheme, _, token = said.partition(" ")
-            known = scheme.lower() == "bearer" and self._access.is_token(token.strip())
-            key = f"token {address}" if known else address
-            return _Visitor(key, (lambda: True) if known else None, by_cookie=False)
+            if scheme.lower() == "bearer" and self._access.is_token(token.strip()):
+                return _Visitor(f"token {address}", lambda: True, by_cookie=False)
+            self._rates.wait_s("login", address)
+            return _Visitor(address, None, by_cookie=False)
+        # Of a session 256 bits would have to be guessed, so that nobody is counted for another
+        # than there is now: it may have been one of before the program started.
         name = connection.cookies.get(COOKIE, "")
         if name and self._access.is_open(name):
             return _Visitor(f"session {name}", lambda: self._access.is_open(name), by_cookie=True)
-        return _Visitor(address, None, by_cookie=True)
+        # Who asks for the API in vain can ask for the login still.
+        is_public = connection.scope["path"] in (*self._public, LOGIN)
+        return _Visitor(f"public {address}" if is_public else address, None, by_cookie=True)
 
     def _refused(self, scope: Scope, visitor: _Visitor) -> Response | None:
         path, method, headers = scope["path"], scope["method"], Headers(scope=scope)
@@ -186,18 +209,34 @@ class Door:
         if wait_s := self._rates.wait_s("request", visitor.key):
             return _too_often(wait_s)
         if visitor.by_cookie and (why := _foreign(scope, headers)):
-            return refused(403, "request", why, "Ask from the page, or with a Bearer token")
-        if (method, path) == ("POST", LOGIN):
-            # Of the address: who is in already can guess no oftener.
-            address = scope["client"][0] if scope.get("client") else ""
-            wait_s = self._rates.wait_s("login", address)
-            return _too_often(wait_s) if wait_s else None
-        if visitor.stays is not None or (method in _SAFE and path in self._public):
+            remedy = "Ask from the page, or with a Bearer token; a proxy must pass Host on as it is"
+            return refused(403, "request", why, remedy)
+        is_public = (method, path) == ("POST", LOGIN) or (method in _SAFE and path in self._public)
+        if visitor.stays is not None or is_public:
             return None
         if path == "/":
             return RedirectResponse("/login", 303)
         remedy = "Log in, or send Authorization: Bearer with the site's token"
         return refused(401, "request", "not logged in", remedy, {"WWW-Authenticate": "Bearer"})
+
+
+def _address(connection: HTTPConnection, proxies: Collection[str]) -> str:
+    """For whom it is asked: the last that no proxy has added. Of IPv6 the network, of which
+    somebody has all addresses."""
+    address = connection.client.host if connection.client else ""
+    said = connection.headers.getlist("x-forwarded-for") if address in proxies else []
+    for one in reversed([part.strip() for line in said for part in line.split(",")]):
+        if not _is_address(one):
+            break
+        address = one
+        if one not in proxies:
+            break
+    try:
+        whole = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    mapped = whole.ipv4_mapped
+    return str(mapped or ipaddress.IPv6Network((whole, 64), strict=False))
 
 
 def _foreign(scope: Scope, headers: Headers) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from yololstm.web.refusing import Refusal
 _FOLDER: Final = Path(__file__).parent / "static"
 PUBLIC: Final = ("/login", "/static/base.css", "/static/login.js", "/static/icon.svg")
 """What it takes to log in."""
+_JSON: Final = "application/json"
 _MEDIA: Final = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -75,12 +77,42 @@ def _listed(document: dict[str, Any]) -> Iterator[str]:
             yield f"<p>{html.escape(operation.get('description', ''))}</p>"
             if parameters := operation.get("parameters"):
                 yield f"<ul>{''.join(map(_parameter, parameters))}</ul>"
+            yield from _content("Send", operation.get("requestBody", {}), document)
+            yield from _content("Comes back", operation["responses"].get("200", {}), document)
             yield "</section>"
     yield "</main></body></html>"
+
+
+def _content(words: str, said: dict[str, Any], document: dict[str, Any]) -> Iterator[str]:
+    for media_type, content in said.get("content", {}).items():
+        shape = json.dumps(_shape(content.get("schema", {}), document), ensure_ascii=False)
+        yield f"<p>{words} <code>{html.escape(media_type)}</code>"
+        yield f": <code>{html.escape(shape)}</code></p>" if media_type == _JSON else "</p>"
+
+
+def _shape(schema: dict[str, Any], document: dict[str, Any]) -> Any:
+    """What it looks like: values are named by their kind, or by the only ones there are."""
+    if "example" in schema:
+        return schema["example"]
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return _shape(document["components"]["schemas"][name], document)
+    if "enum" in schema:
+        return " or ".join(str(value) or "nothing" for value in schema["enum"])
+    if "anyOf" in schema:
+        return " or ".join(str(_shape(part, document)) for part in schema["anyOf"])
+    if schema.get("type") == "array":
+        parts = schema.get("prefixItems") or [schema.get("items", {})]
+        return [_shape(part, document) for part in parts]
+    if "properties" in schema:
+        return {name: _shape(part, document) for name, part in schema["properties"].items()}
+    return schema.get("format") or schema.get("type") or "anything"
 
 
 def _parameter(parameter: dict[str, Any]) -> str:
     schema = parameter["schema"]
     kind = schema.get("format") or schema.get("type") or ""
+    if "enum" in schema:
+        kind = " or ".join(value for value in schema["enum"] if value)
     name = html.escape(parameter["name"])
     return f"<li><code>{name}</code> {html.escape(kind)}, in the {parameter['in']}</li>"

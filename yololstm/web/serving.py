@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import resource
 import signal
 import socket
 from collections.abc import Callable, Generator
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from yololstm.errors import ParamsError
 
 _LEAVE_S: Final = 5
 """How long answers may still take when it stops."""
+_HEAD_S: Final = 10.0
+"""How long the head of a request may take to come."""
+_MOST: Final = 512
+"""Connections at a time, where there are descriptors for four times as many: the cameras and the
+journal need theirs."""
+_BACKLOG: Final = 32
+"""Connections that are accepted at once, before any can be refused."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -34,7 +44,8 @@ class Server:
         config = uvicorn.Config(
             app,
             access_log=False,
-            http="h11",
+            backlog=_BACKLOG,
+            http=_Guarded,
             lifespan="off",
             log_level="error",
             # What proxies say of addresses, anybody can say.
@@ -59,14 +70,8 @@ class Server:
         self._server.should_exit = True
 
 
-def serve(
-    app: FastAPI,
-    host: str,
-    port: int,
-    on_ready: Callable[[str, int], None] = lambda host, port: None,
-) -> None:
-    """Serves until SIGINT or SIGTERM, in the main thread. Raises ParamsError as Server does."""
-    server = Server(app, host, port)
+def serve(server: Server, on_ready: Callable[[str, int], None] = lambda host, port: None) -> None:
+    """Until SIGINT or SIGTERM, in the main thread."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         server.stop()
@@ -77,6 +82,53 @@ def serve(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class _Guarded(H11Protocol):
+    """Closes connections on which nothing is asked, and those that are too many: in all, and half
+    as many of one address."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if self._is_one_too_many():
+            transport.abort()
+        else:
+            self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._waiting is None:
+            self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _is_one_too_many(self) -> bool:
+        most = _most_connections()
+        others = [one for one in self.connections if isinstance(one, _Guarded) and one is not self]
+        host = self.client and self.client[0]
+        same = [one for one in others if (one.client and one.client[0]) == host]
+        return len(others) >= most or len(same) >= most // 2
+
+    def _wait_for_head(self) -> None:
+        self._waiting = self.loop.call_later(_HEAD_S, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+
+def _most_connections() -> int:
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST if descriptors == resource.RLIM_INFINITY else max(8, min(_MOST, descriptors // 4))
 
 
 class _Server(uvicorn.Server):

@@ -73,7 +73,8 @@ class Stream(Response):
     ) -> None:
         """stays: asked before each part; without it the stream ends."""
         self.status_code, self.media_type, self.background = status_code, media_type, None
-        self.init_headers(headers)
+        # Nobody in between keeps parts back until there are more.
+        self.init_headers({"X-Accel-Buffering": "no", **(headers or {})})
         self._parts = parts
         self._streams = streams
         self.stays = stays

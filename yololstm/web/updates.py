@@ -18,7 +18,8 @@ from yololstm.web.streaming import Stream, Streams
 from yololstm.web.watched import Monitor
 
 MEDIA_TYPE: Final = "text/event-stream"
-HEARTBEAT_S: Final = 15.0
+HEARTBEAT_S: Final = 5.0
+"""Nothing new for so long is said, too, so that who hears nothing knows that the line is dead."""
 _HELD: Final = 512
 """Notices that wait for one page."""
 
@@ -28,8 +29,9 @@ def router(monitor: Monitor, bulletin: Bulletin, streams: Streams) -> APIRouter:
 
     @routes.get("/api/updates", response_class=Stream, responses=content(MEDIA_TYPE))
     async def updates(request: Request) -> Stream:
-        """Server-sent events: camera, change, verdicts, recorded, feedback, zones. First comes how
-        each camera is. Nothing is repeated: ask anew for what may have been missed."""
+        """Server-sent events: camera, change, verdicts, recorded, feedback, zones; and alive, where
+        there is nothing else for 5 s. First comes how each camera is. Nothing is repeated, and what
+        other processes do is not heard: ask anew for what may have been missed."""
         streams.check_room()
         now = [Notice("camera", c.status().to_dict()) for c in monitor.cameras.values()]
         return Stream(_told(bulletin, now), streams, request.state.stays, MEDIA_TYPE)
@@ -50,7 +52,7 @@ async def _told(bulletin: Bulletin, first: Sequence[Notice]) -> AsyncGenerator[b
             notices = box.take()
             parts = [_event(notice, number + i) for i, notice in enumerate(notices)]
             number += len(notices)
-            yield b"".join(parts) or b": still here\n\n"
+            yield b"".join(parts) or b"event: alive\ndata: {}\n\n"
     finally:
         leave()
 

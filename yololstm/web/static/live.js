@@ -5,35 +5,48 @@ import { clock, label, percent, t } from "./words.js";
 
 const SPAN_S = 60;
 const ROWS = 6;
+/** Without a picture of a camera that is live. */
+const STILL_MS = 15_000;
 const NORMAL = "normal";
 
 export async function live(place, site) {
   const cards = new Map();
   if (!site.cameras.size) place.append(h("p", { class: "empty" }, t("no_cameras")));
   for (const [name, status] of site.cameras) {
-    const card = new Card(name, site.labels);
+    const card = new Card(name, site);
     card.tell(status);
+    card.alarmed();
     cards.set(name, card);
     place.append(card.element);
   }
   let watching = null;
+  let watched = 0;
   const watch = () => {
     watching?.abort();
     watching = null;
-    if (document.hidden || !cards.size) return;
+    watched = performance.now();
+    if (document.hidden || !cards.size || site.lost !== null) return;
     watching = new AbortController();
     pictures((camera, blob) => cards.get(camera)?.picture(blob), watching.signal);
   };
+  /** A stream of pictures that has come to a halt is asked for anew. */
+  const check = () => {
+    const now = performance.now();
+    const isStill = [...cards.values()].some((card) => card.isLive() && now - Math.max(card.shown, watched) > STILL_MS);
+    if (watching !== null && isStill) watch();
+  };
   const recall = async () => {
-    for (const [name, card] of cards) card.hear(await ask(`/api/cameras/${name}/verdicts?seconds=${SPAN_S}`), true);
-    const recent = await ask("/api/events?limit=100");
-    for (const card of cards.values()) card.events.clear();
-    for (const event of recent.events) if (event.state !== "end") cards.get(event.camera)?.change(event);
+    const named = [...cards].map(async ([name, card]) => card.hear(await ask(`/api/cameras/${name}/verdicts?seconds=${SPAN_S}`, { quietly: true }), true));
+    await Promise.allSettled(named);
   };
   document.addEventListener("visibilitychange", watch);
   watch();
   recall();
-  const timer = setInterval(() => document.hidden || cards.forEach((card) => card.draw()), 250);
+  const timer = setInterval(() => {
+    if (document.hidden) return;
+    check();
+    cards.forEach((card) => card.draw());
+  }, 250);
   return {
     stop() {
       clearInterval(timer);
@@ -42,20 +55,27 @@ export async function live(place, site) {
     },
     hear(kind, about) {
       const card = cards.get(about.camera);
-      if (kind === "open") recall();
+      if (kind === "open") {
+        watch();
+        recall();
+      }
+      if (kind === "lost") watch();
+      if (kind === "open" || kind === "lost") for (const one of cards.values()) one.tell(one.status);
       if (kind === "camera") card?.tell(about);
       if (kind === "verdicts") card?.hear(about);
-      if (kind === "change") card?.change(about);
+      if (kind === "going") for (const one of cards.values()) one.alarmed();
     },
   };
 }
 
 class Card {
-  constructor(name, labels) {
-    this.labels = labels;
+  constructor(name, site) {
+    this.name = name;
+    this.site = site;
+    this.labels = site.labels;
+    this.shown = -Infinity;
     this.verdicts = new Map();
     this.seen = new Set();
-    this.events = new Map();
     this.rows = new Map();
     this.now = null;
     this.screen = h("canvas", { role: "img", "aria-label": t("picture_of", { camera: name }), width: 960, height: 540 });
@@ -76,6 +96,7 @@ class Card {
   }
 
   async picture(blob) {
+    this.shown = performance.now();
     const image = await createImageBitmap(blob);
     if (this.screen.width !== image.width || this.screen.height !== image.height) {
       this.screen.width = image.width;
@@ -92,15 +113,27 @@ class Card {
     this.state.dataset.state = status.state;
     this.state.textContent = t(`state_${status.state}`);
     this.state.title = since;
-    const isLive = status.state === "live";
+    const isLive = this.isLive();
+    if (!isLive) this.seen = new Set();
     this.over.hidden = isLive;
     this.over.textContent = isLive ? "" : [t(`state_${status.state}`), status.why, since].filter(Boolean).join(" · ");
+    const { lost } = this.site;
+    if (lost !== null) {
+      this.state.dataset.state = "lost";
+      this.state.textContent = t("offline");
+      this.over.textContent = t("cut_off", { time: clock(lost) });
+    }
     this.figures.replaceChildren(
       h("span", {}, t("frames", { fps: status.fps.toFixed(1) })),
       h("span", { class: status.dropped ? "noted" : "" }, t("dropped", { n: status.dropped })),
       h("span", {}, t("delay", { s: status.delay_s.toFixed(1) })),
       h("span", {}, since),
     );
+  }
+
+  /** As far as is known here. */
+  isLive() {
+    return this.status.state === "live" && this.site.lost === null;
   }
 
   hear(said, anew = false) {
@@ -120,14 +153,17 @@ class Card {
     }
   }
 
-  change(event) {
-    if (event.state === "end") this.events.delete(event.id);
-    else this.events.set(event.id, event);
-    const going = [...this.events.values()];
+  alarmed() {
+    const going = this.site.going.of(this.name);
     this.element.classList.toggle("alarmed", going.length > 0);
+    const focused = document.activeElement?.closest(".alarm a")?.hash;
     this.alarm.replaceChildren(
-      ...going.map((one) => chip(`${label(one.label)} · ${t("person", { track: one.track })} · ${percent(one.probability)}`, this.labels.get(one.label))),
+      ...going.map((one) => {
+        const words = `${label(one.label)} · ${t("person", { track: one.track })} · ${percent(one.probability)}`;
+        return h("a", { href: `#/events/${one.id}` }, chip(words, this.labels.get(one.label)));
+      }),
     );
+    if (focused) [...this.alarm.children].find((link) => link.hash === focused)?.focus();
   }
 
   draw() {
@@ -166,7 +202,7 @@ class Card {
     const context = row.canvas.getContext("2d");
     context.clearRect(0, 0, width, height);
     if (this.now === null) return;
-    const passed = this.status.state === "live" ? (performance.now() - this.now.at) / 1000 : 0;
+    const passed = this.isLive() ? (performance.now() - this.now.at) / 1000 : 0;
     const end_s = this.now.frame_s + passed;
     const x = (time_s) => ((time_s - end_s + SPAN_S) / SPAN_S) * width;
     let until_s = -Infinity;

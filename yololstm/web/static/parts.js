@@ -13,17 +13,24 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
-export function say(words) {
+/** to: where more is to be seen of it. */
+export function say(words, to = null) {
   const place = document.getElementById("said");
-  place.textContent = words;
+  place.replaceChildren(to === null ? words : h("a", { href: to, onclick: () => place.replaceChildren() }, words));
   clearTimeout(say.timer);
   say.timer = setTimeout(() => (place.textContent = ""), 6000);
 }
 
-/** What the API answers; a problem is said, and thrown. */
-export async function ask(path, method = "GET", body = undefined) {
+/** What the API answers; a problem is thrown, and said unless quietly. */
+export async function ask(path, { method = "GET", body = undefined, quietly = false } = {}) {
   const headers = method === "GET" ? {} : { "Content-Type": "application/json", "X-Requested-With": "page" };
-  const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  let answer;
+  try {
+    answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  } catch (error) {
+    if (!quietly) say(t("no_answer"));
+    throw error;
+  }
   if (answer.status === 401) {
     location.replace("/login" + location.hash);
     return new Promise(() => {});
@@ -31,7 +38,7 @@ export async function ask(path, method = "GET", body = undefined) {
   const said = await answer.json();
   if (answer.ok) return said;
   const why = `${said.error.problem}. ${said.error.remedy}`;
-  say(t("failed", { why }));
+  if (!quietly) say(t("failed", { why }));
   throw new Error(why);
 }
 

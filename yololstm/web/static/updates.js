@@ -1,8 +1,15 @@
 /** What the server tells as it happens, and pictures of cameras, each over one connection. */
+import { ask } from "./parts.js";
+
+/** The server says something every few seconds: who hears nothing for so long is cut off. */
+const SILENCE_MS = 12_000;
+const AGAIN_MS = 5000;
 const listeners = new Set();
 let source = null;
+let heard = 0;
+let isLost = false;
 
-/** hear(kind, about); kind "open" whenever the connection is there anew, "lost" when it is not. */
+/** hear(kind, about); kind "open" whenever the connection is there anew, "lost" once it is not. */
 export function listen(hear) {
   listeners.add(hear);
   return () => listeners.delete(hear);
@@ -10,19 +17,45 @@ export function listen(hear) {
 
 const tell = (kind, about) => listeners.forEach((hear) => hear(kind, about));
 
+function lose() {
+  if (!isLost) tell("lost", {});
+  isLost = true;
+}
+
 export function connect() {
   source?.close();
-  source = new EventSource("/api/updates");
-  source.onopen = () => tell("open", {});
-  source.onerror = () => {
-    tell("lost", {});
-    // A browser gives up on an answer that is no stream, such as 401 or 429.
-    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
+  const mine = new EventSource("/api/updates");
+  source = mine;
+  heard = Date.now();
+  mine.onopen = () => {
+    heard = Date.now();
+    isLost = false;
+    tell("open", {});
   };
-  for (const kind of ["camera", "change", "verdicts", "recorded", "feedback", "zones"]) {
-    source.addEventListener(kind, (event) => tell(kind, JSON.parse(event.data)));
+  mine.onerror = () => {
+    lose();
+    // A browser gives up on an answer that is no stream, such as 401 or 429.
+    if (mine.readyState === EventSource.CLOSED) setTimeout(() => again(mine), AGAIN_MS);
+  };
+  for (const kind of ["alive", "camera", "change", "verdicts", "recorded", "feedback", "zones"]) {
+    mine.addEventListener(kind, (event) => {
+      heard = Date.now();
+      if (kind !== "alive") tell(kind, JSON.parse(event.data));
+    });
   }
 }
+
+/** Whoever is not logged in any more is led to the login by the question. */
+async function again(mine) {
+  await ask("/api/cameras", { quietly: true }).catch(() => {});
+  if (source === mine) connect();
+}
+
+setInterval(() => {
+  if (source === null || Date.now() - heard < SILENCE_MS) return;
+  lose();
+  connect();
+}, 1000);
 
 /** Calls show(camera, blob) with each picture, until the signal aborts; goes on after losses. */
 export async function pictures(show, signal) {

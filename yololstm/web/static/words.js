@@ -22,6 +22,12 @@ const WORDS = {
     no_picture: "The camera shows nothing now.", keys: "Arrow keys move a corner that has the focus; Delete removes it.",
     cameras: "Cameras", receivers: "Receivers", lost_frames: "Dropped", began: "{label} at {camera}", waiting: "Waiting", refused: "Refused", sent: "Sent", oldest: "Oldest", no_receivers: "Nobody is told of events.",
     program: "Program", version: "Version", running_since: "Running since", free_disk: "Free disk", watching: "Open streams", api: "API", looked: "Looked at", read: "Read", size: "Size", connections: "Connections",
+    cut_off: "No connection since {time}. Nothing here is up to date.", no_answer: "No answer from the program.", cameras_away: "cameras not live",
+    not_judged: "not judged", take_back: "Take back", download_shared: "Download blurred clip", for_developers: "For developers",
+    clip_written: "The clip is being written.", clip_never: "Clips are not recorded.", clip_gone: "The clip cannot be played. It may have been removed after its time.",
+    undo: "Undo", corner_more: "Add a corner", corner_less: "Remove the corner", fingers: "Drag a zone, or one of its corners. Tap a corner to add one behind it, or to remove it.",
+    count_means: "Everywhere else in the picture, it is not told.", uploads: "Uploads", trouble: "What went wrong", told_no_more: "no receiver any more",
+    this_device: "This device", notify: "Notify me of events", notify_about: "While the page is open, in any tab.", notify_denied: "The browser does not allow it: see its settings for this page.", notify_cannot: "This browser notifies of events only over https, or on the machine itself.",
     failed: "That did not work: {why}",
   },
   ko: {
@@ -46,12 +52,18 @@ const WORDS = {
     no_picture: "카메라 화면이 없습니다.", keys: "선택한 꼭짓점은 화살표 키로 옮기고 Delete 키로 지웁니다.",
     cameras: "카메라", receivers: "알림 수신처", lost_frames: "버림", began: "{camera}: {label}", waiting: "대기", refused: "거부됨", sent: "보냄", oldest: "가장 오래된 것", no_receivers: "알림 수신처가 없습니다.",
     program: "프로그램", version: "버전", running_since: "실행 시작", free_disk: "남은 디스크", watching: "열린 스트림", api: "API", looked: "분석", read: "읽음", size: "크기", connections: "연결 횟수",
+    cut_off: "{time}부터 연결이 끊겼습니다. 지금 화면은 최신이 아닙니다.", no_answer: "프로그램이 응답하지 않습니다.", cameras_away: "대 실시간 아님",
+    not_judged: "피드백 없음", take_back: "취소", download_shared: "모자이크 영상 내려받기", for_developers: "개발자용",
+    clip_written: "영상을 저장하는 중입니다.", clip_never: "영상을 녹화하지 않습니다.", clip_gone: "영상을 재생할 수 없습니다. 보관 기간이 지나 지워졌을 수 있습니다.",
+    undo: "한 점 취소", corner_more: "꼭짓점 추가", corner_less: "꼭짓점 삭제", fingers: "구역이나 꼭짓점을 끌어 옮기세요. 꼭짓점을 누르면 그 뒤에 추가하거나 지울 수 있습니다.",
+    count_means: "화면의 다른 곳에서는 알리지 않습니다.", uploads: "업로드", trouble: "문제", told_no_more: "더 이상 수신처가 아님",
+    this_device: "이 기기", notify: "이벤트 알림 받기", notify_about: "페이지가 열려 있는 동안 알립니다.", notify_denied: "브라우저가 허용하지 않습니다. 이 페이지의 브라우저 설정을 확인하세요.", notify_cannot: "이 브라우저는 https이거나 같은 기기일 때만 알릴 수 있습니다.",
     failed: "실패했습니다: {why}",
   },
 };
 
 let language = localStorage.getItem("language");
-if (!(language in WORDS)) language = navigator.language.startsWith("ko") ? "ko" : "en";
+if (!Object.hasOwn(WORDS, language ?? "")) language = navigator.language.startsWith("ko") ? "ko" : "en";
 
 export const spoken = () => language;
 
@@ -78,7 +90,9 @@ export function duration(seconds) {
 /** The reader's own way to write the language: British days come before months. */
 const locale = () => navigator.languages.find((one) => one.startsWith(language)) ?? language;
 
+/** With the day, where it is not today. */
 export function clock(time) {
+  if (new Date(time).toDateString() !== new Date().toDateString()) return when(time);
   return new Intl.DateTimeFormat(locale(), { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }).format(new Date(time));
 }
 

@@ -48,7 +48,9 @@ class Editor {
     this.kept = "[]";
     this.chosen = -1;
     this.draft = null;
-    this.picture = h("img", { alt: "", src: `/api/cameras/${camera}/picture.jpg?plain=true&at=${Date.now()}` });
+    /** The corner that was touched last, [zone, corner]. */
+    this.picked = null;
+    this.picture = h("img", { alt: "", src: `/api/cameras/${camera}/picture.jpg?plain=true&last=true&at=${Date.now()}` });
     this.picture.addEventListener("load", () => {
       this.width = this.picture.naturalWidth;
       this.height = this.picture.naturalHeight;
@@ -67,10 +69,11 @@ class Editor {
     this.sheet.addEventListener("pointercancel", () => this.up());
     this.sheet.addEventListener("keydown", (event) => this.key(event));
     this.list = h("ul", { class: "zonelist" });
+    this.corners = h("div", { class: "row" });
     this.hint = h("p", { class: "quiet hint" });
     this.tools = h("div", { class: "row" });
     this.ends = h("div", { class: "row ends" });
-    this.element = h("div", { class: "editor" }, h("div", { class: "still" }, this.picture, this.none, this.sheet), h("div", { class: "side" }, this.tools, this.hint, this.list, this.ends));
+    this.element = h("div", { class: "editor" }, h("div", { class: "still" }, this.picture, this.none, this.sheet), h("div", { class: "side" }, this.tools, this.corners, this.hint, this.list, this.ends));
   }
 
   async load() {
@@ -91,7 +94,7 @@ class Editor {
   }
 
   async save() {
-    const said = await ask(`/api/cameras/${this.camera}/zones`, "PUT", this.zones);
+    const said = await ask(`/api/cameras/${this.camera}/zones`, { method: "PUT", body: this.zones });
     this.take(said.zones);
     say(t("saved"));
   }
@@ -99,9 +102,29 @@ class Editor {
   add(polygon) {
     let number = this.zones.length + 1;
     while (this.zones.some((zone) => zone.name === t("zone_n", { n: number }))) number++;
-    this.zones.push({ name: t("zone_n", { n: number }), mode: "count", polygon, labels: [] });
+    this.zones.push({ name: t("zone_n", { n: number }), mode: "ignore", polygon, labels: [] });
     this.chosen = this.zones.length - 1;
     this.draft = null;
+    this.show();
+  }
+
+  /** A rectangle that lies on no other's corner. */
+  free() {
+    const isTaken = (at) => this.zones.some((zone) => zone.polygon.some(([x, y]) => Math.hypot(x - at, y - at) < 0.02));
+    let at = 0.1;
+    while (isTaken(at) && at < 0.55) at += 0.05;
+    const [low, high] = [at, at + 0.4].map((value) => Math.round(value * 1e4) / 1e4);
+    return [[low, low], [high, low], [high, high], [low, high]];
+  }
+
+  /** A corner more, between that one and the next; or that one less. */
+  corner(i, n, isMore) {
+    const { polygon } = this.zones[i];
+    const [[x0, y0], [x1, y1]] = [polygon[n], polygon[(n + 1) % polygon.length]];
+    const half = (a, b) => Math.round(((a + b) / 2) * 1e4) / 1e4;
+    if (isMore && polygon.length < MOST) polygon.splice(n + 1, 0, [half(x0, x1), half(y0, y1)]);
+    if (!isMore && polygon.length > 3) polygon.splice(n, 1);
+    this.picked = null;
     this.show();
   }
 
@@ -112,6 +135,10 @@ class Editor {
   /** Everything but the picture. */
   show() {
     const button = (words, click, properties = {}) => h("button", { type: "button", onclick: click, ...properties }, words);
+    const undo = () => {
+      this.draft.pop();
+      this.show();
+    };
     const set = (draft) => {
       this.draft = draft;
       this.chosen = -1;
@@ -121,11 +148,12 @@ class Editor {
       ...(this.draft === null
         ? [
             button(t("draw"), () => set([]), { class: "draw" }),
-            button(t("rectangle"), () => this.add([[0.3, 0.3], [0.7, 0.3], [0.7, 0.7], [0.3, 0.7]])),
+            button(t("rectangle"), () => this.add(this.free())),
           ]
-        : [button(t("finish"), () => this.finish(), { class: "primary", disabled: this.draft.length < 3 }), button(t("cancel"), () => set(null))]),
+        : [button(t("finish"), () => this.finish(), { class: "primary", disabled: this.draft.length < 3 }), button(t("undo"), undo, { disabled: !this.draft.length }), button(t("cancel"), () => set(null))]),
     );
-    this.hint.textContent = t(this.draft === null ? "keys" : "drawing");
+    const isTouched = window.matchMedia("(pointer: coarse)").matches;
+    this.hint.textContent = t(this.draft !== null ? "drawing" : isTouched ? "fingers" : "keys");
     this.list.replaceChildren(...(this.zones.length ? this.zones.map((zone, i) => this.item(zone, i)) : [h("li", { class: "empty" }, t("no_zones"))]));
     this.mark();
     this.draw();
@@ -139,14 +167,19 @@ class Editor {
     });
     const mode = choice(t("mode"), [["count", t("count")], ["ignore", t("ignore")]], zone.mode, (value) => {
       zone.mode = value;
+      means.textContent = value === "count" ? t("count_means") : "";
+      means.closest(".zone").dataset.mode = value;
       this.mark();
       this.draw();
     });
+    // A tap alone must silence no camera unnoticed.
+    const means = h("p", { class: "hint noted" }, zone.mode === "count" ? t("count_means") : "");
     return h(
       "li",
       { class: i === this.chosen ? "zone chosen" : "zone", "data-mode": zone.mode, onfocusin: () => this.choose(i) },
       h("label", { class: "field" }, h("span", {}, t("name")), name),
       mode,
+      means,
       h("fieldset", { class: "ticks" }, h("legend", {}, t("for_labels")), boxes, zone.labels.length ? null : h("span", { class: "quiet" }, t("all_labels"))),
       h("button", { type: "button", class: "plain", onclick: () => this.remove(i) }, t("remove")),
     );
@@ -183,6 +216,16 @@ class Editor {
   // --- the sheet ---
 
   draw() {
+    const [i, n] = this.picked ?? [];
+    const isPicked = this.draft === null && this.zones[i]?.polygon[n] !== undefined;
+    this.corners.hidden = !isPicked;
+    if (isPicked && this.corners.dataset.of !== `${i} ${n} ${this.zones[i].polygon.length}`) {
+      this.corners.dataset.of = `${i} ${n} ${this.zones[i].polygon.length}`;
+      this.corners.replaceChildren(
+        h("button", { type: "button", onclick: () => this.corner(i, n, true) }, t("corner_more")),
+        h("button", { type: "button", disabled: this.zones[i].polygon.length <= 3, onclick: () => this.corner(i, n, false) }, t("corner_less")),
+      );
+    }
     const [width, height] = [this.width, this.height];
     this.sheet.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.sheet.classList.toggle("drawing", this.draft !== null);
@@ -248,6 +291,7 @@ class Editor {
     }
     event.preventDefault();
     const [i, n] = (corner ?? `${zone} -1`).split(" ").map(Number);
+    if (n >= 0) this.picked = [i, n];
     this.choose(i);
     this.dragged = { i, n, from: at, polygon: structuredClone(this.zones[i].polygon) };
     this.sheet.setPointerCapture(event.pointerId);
@@ -266,6 +310,7 @@ class Editor {
   up() {
     if (!this.dragged) return;
     this.dragged = null;
+    this.draw();
     this.mark();
   }
 
