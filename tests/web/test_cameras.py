@@ -158,6 +158,10 @@ def test_video_goes_on_and_is_drawn_only_while_somebody_watches(site: Site) -> N
             with both as other:
                 names = {name for _, (name, _) in zip(range(8), pictures(other), strict=False)}
             assert names == {"door", "till"}
+            some = f"{url}/api/cameras/video?camera=till&small=true"
+            with httpx.stream("GET", some, headers=BEARER, timeout=30) as other:
+                name, jpeg = next(pictures(other))
+            assert (name, decoded(jpeg).shape) == ("till", (270, 480, 3))
         _until(lambda: not _films() and not len(site.app.state.streams))
 
 

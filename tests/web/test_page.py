@@ -235,6 +235,47 @@ def test_an_event_has_an_address_and_back_leads_away(shop: Site, browser: Browse
         until(page, lambda: not shop.journal.entry(staged.name(9)).verdict)  # type: ignore[union-attr]
 
 
+def test_a_list_stays_where_it_is_when_the_line_is_back(shop: Site, browser: Browser) -> None:
+    for number in range(20, 60):
+        shop.tell(staged.change(number, ago_s=4000.0 + number))
+    with served(shop) as url, seen(browser, url, locale="en-GB") as page:
+        page.evaluate("localStorage.language = 'fr'")
+        page.goto(f"{url}/login#/events")
+        page.reload()
+        page.get_by_role("button", name="Show").click()
+        expect(page.locator("#token")).to_have_attribute("type", "text")
+        log_in(page)
+        events = page.locator(".list > li")
+        expect(events).to_have_count(30)
+        page.get_by_role("button", name="Load older").click()
+        expect(events).to_have_count(41)
+        shop.app.state.streams.close()
+        expect(page.locator("#line")).to_have_attribute("data-state", "lost")
+        shop.tell(staged.change(99, label="assault", ago_s=20))
+        expect(page.locator("#line")).to_have_attribute("data-state", "open")
+        expect(events).to_have_count(42)
+        expect(events.first).to_contain_text("assault")
+        page.get_by_label("Feedback").select_option("none")
+        expect(events).to_have_count(30)
+
+
+def test_a_line_that_is_silent_is_dead(shop: Site, browser: Browser) -> None:
+    """As it is where a network goes without a word."""
+    with served(shop) as url, seen(browser, url, is_lost=True, locale="en-GB") as page:
+        page.clock.install()
+        log_in(page)
+        over = page.locator("[data-camera=door] .over")
+        expect(page.locator("#line")).to_have_attribute("data-state", "open")
+        expect(over).to_be_hidden()
+        page.route("**/api/updates", lambda route: route.abort())
+        page.clock.fast_forward(13_000)
+        expect(over).to_contain_text("No connection since")
+        page.unroute("**/api/updates")
+        page.clock.fast_forward(6000)
+        expect(page.locator("#away")).to_be_empty()
+        expect(over).to_be_hidden()
+
+
 def test_a_page_whose_program_ends_says_so_and_finds_the_new_one(
     shop: Site, browser: Browser, tmp_path: Path
 ) -> None:

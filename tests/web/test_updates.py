@@ -37,6 +37,7 @@ def test_what_happens_is_told_in_order(site: Site) -> None:
     with served(site) as url:
         with httpx.stream("GET", f"{url}/api/updates", headers=BEARER, timeout=30) as response:
             assert response.headers["content-type"].startswith("text/event-stream")
+            assert response.headers["x-accel-buffering"] == "no"
             said = heard(response)
             first = [next(said), next(said)]
             assert [(kind, about["camera"]) for _, kind, about in first] == [

@@ -114,6 +114,12 @@ def serve(
             folder=services.folder,
             token=_token(services.folder, say),
             hosts=(here.web.host, *here.web.names),
+            proxies=here.web.proxies,
+            channels=[
+                *(receiver.name for receiver in here.notify),
+                *(["upload"] if here.upload else []),
+            ],
+            records=here.record is not None,
         )
         server = web.Server(page, here.web.host, here.web.port)
         opened.callback(monitor.stop)

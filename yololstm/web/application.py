@@ -19,7 +19,7 @@ from yololstm.bulletin import Bulletin
 from yololstm.drawing import Colour
 from yololstm.journal import Journal
 from yololstm.outbox import Outbox
-from yololstm.web import answering, cameras, events, metrics, pages, refusing, updates
+from yololstm.web import answering, cameras, events, metrics, pages, picturing, refusing, updates
 from yololstm.web.access import SESSION_S, Access
 from yololstm.web.answering import answer
 from yololstm.web.filming import Film
@@ -66,12 +66,15 @@ def create(
     )
     streams, access = Streams(), Access(token)
     app.state.streams = streams
-    films = {n: Film(c, monitor.labels, journal, bulletin) for n, c in monitor.cameras.items()}
+    films, small = (
+        {n: Film(c, monitor.labels, journal, bulletin, w) for n, c in monitor.cameras.items()}
+        for w in (picturing.WIDTH, picturing.SMALL)
+    )
     site = _Site(folder, tuple(channels), records)
     bearer = [Depends(HTTPBearer(auto_error=False, description="The site's token"))]
     for routes in (
         _session(access, streams),
-        cameras.router(monitor, journal, bulletin, films, streams),
+        cameras.router(monitor, journal, bulletin, films, small, streams),
         events.router(journal, bulletin, folder / "recordings", monitor.labels),
         updates.router(monitor, bulletin, streams),
         _system(monitor, outbox, site, streams),

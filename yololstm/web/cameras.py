@@ -32,6 +32,7 @@ def router(
     journal: Journal,
     bulletin: Bulletin,
     films: Mapping[str, Film],
+    small_films: Mapping[str, Film],
     streams: Streams,
 ) -> APIRouter:
     routes = APIRouter(prefix="/api/cameras", responses=RESPONSES)
@@ -48,12 +49,15 @@ def router(
 
     @routes.get("/video", response_class=Stream, responses=_MOVING)
     async def videos(
-        request: Request, camera: Annotated[list[str] | None, Query()] = None
+        request: Request,
+        camera: Annotated[list[str] | None, Query()] = None,
+        small: bool = False,
     ) -> Stream:
         """What several cameras show, of all where none is named, in one stream: JPEG pictures as
-        multipart/x-mixed-replace, of which the header X-Camera says whose they are."""
+        multipart/x-mixed-replace, of which the header X-Camera says whose they are. small: 480
+        pixels wide at most, in the place of 960."""
         names = list(films) if camera is None else list(dict.fromkeys(camera))
-        return shown(request, names)
+        return shown(request, names, small)
 
     @routes.get("/{name}", responses=answer(answering.CAMERA))
     def camera(name: str) -> dict[str, Any]:
@@ -72,9 +76,9 @@ def router(
         return Response(still.jpeg, media_type="image/jpeg", headers=headers)
 
     @routes.get("/{name}/video", response_class=Stream, responses=_MOVING)
-    async def video(request: Request, name: str) -> Stream:
+    async def video(request: Request, name: str, small: bool = False) -> Stream:
         """What it shows, as it comes: JPEG pictures as multipart/x-mixed-replace."""
-        return shown(request, [name])
+        return shown(request, [name], small)
 
     @routes.get("/{name}/verdicts", responses=answer(answering.VERDICTS))
     def verdicts(name: str, seconds: Seconds = 60.0) -> dict[str, Any]:
@@ -110,11 +114,11 @@ def router(
         bulletin.post("zones", said)
         return said
 
-    def shown(request: Request, names: list[str]) -> Stream:
+    def shown(request: Request, names: list[str], small: bool) -> Stream:
         if not names or not set(names) <= set(films):
             raise _unknown()
         streams.check_room()
-        parts = filming.parts([films[name] for name in names])
+        parts = filming.parts([(small_films if small else films)[name] for name in names])
         return Stream(parts, streams, request.state.stays, filming.MEDIA_TYPE)
 
     return routes

@@ -48,9 +48,16 @@ class Film:
     """One camera's."""
 
     def __init__(
-        self, camera: Camera, labels: Sequence[str], journal: Journal, bulletin: Bulletin
+        self,
+        camera: Camera,
+        labels: Sequence[str],
+        journal: Journal,
+        bulletin: Bulletin,
+        width: int = picturing.WIDTH,
     ) -> None:
+        """width: of what is shown to those who watch, at most."""
         self._camera = camera
+        self._width = width
         self._colours = drawing.palette(labels)
         self._journal = journal
         self._bulletin = bulletin
@@ -129,7 +136,7 @@ class Film:
         return number if found is None else found[0]
 
     def _show(self, number: int, moment: Moment, going_on: _GoingOn) -> None:
-        jpeg = picturing.drawn(moment, self._known(going_on), self._colours)
+        jpeg = picturing.drawn(moment, self._known(going_on), self._colours, self._width)
         if jpeg is None:
             return
         with self._changing:

@@ -16,6 +16,8 @@ from yololstm.landmarks import Landmarks
 from yololstm.moments import Moment
 
 WIDTH: Final = 960
+SMALL: Final = 480
+"""For a card on a phone, or one of many."""
 _QUALITY: Final = 80
 
 

@@ -7,6 +7,8 @@ const SPAN_S = 60;
 const ROWS = 6;
 /** Without a picture of a camera that is live. */
 const STILL_MS = 15_000;
+/** Pixels across, up to which small pictures look as good. */
+const SMALL = 640;
 const NORMAL = "normal";
 
 export async function live(place, site) {
@@ -21,18 +23,33 @@ export async function live(place, site) {
   }
   let watching = null;
   let watched = 0;
+  let later = 0;
+  const visible = new Set();
   const watch = () => {
     watching?.abort();
     watching = null;
     watched = performance.now();
-    if (document.hidden || !cards.size || site.lost !== null) return;
+    if (document.hidden || !visible.size || site.lost !== null) return;
     watching = new AbortController();
-    pictures((camera, blob) => cards.get(camera)?.picture(blob), watching.signal);
+    const pixels = Math.max(...[...visible].map((name) => cards.get(name).screen.clientWidth)) * (window.devicePixelRatio || 1);
+    const query = new URLSearchParams([...visible].map((name) => ["camera", name]));
+    if (pixels <= SMALL) query.set("small", "true");
+    pictures(query, (camera, blob) => cards.get(camera)?.picture(blob), watching.signal);
   };
+  /** Of cards that are scrolled out of sight no pictures come. */
+  const observer = new IntersectionObserver((seen) => {
+    for (const { target, isIntersecting } of seen) {
+      if (isIntersecting) visible.add(target.dataset.camera);
+      else visible.delete(target.dataset.camera);
+    }
+    clearTimeout(later);
+    later = setTimeout(watch, 200);
+  });
+  for (const card of cards.values()) observer.observe(card.element);
   /** A stream of pictures that has come to a halt is asked for anew. */
   const check = () => {
     const now = performance.now();
-    const isStill = [...cards.values()].some((card) => card.isLive() && now - Math.max(card.shown, watched) > STILL_MS);
+    const isStill = [...visible].map((name) => cards.get(name)).some((card) => card.isLive() && now - Math.max(card.shown, watched) > STILL_MS);
     if (watching !== null && isStill) watch();
   };
   const recall = async () => {
@@ -40,7 +57,6 @@ export async function live(place, site) {
     await Promise.allSettled(named);
   };
   document.addEventListener("visibilitychange", watch);
-  watch();
   recall();
   const timer = setInterval(() => {
     if (document.hidden) return;
@@ -50,6 +66,8 @@ export async function live(place, site) {
   return {
     stop() {
       clearInterval(timer);
+      clearTimeout(later);
+      observer.disconnect();
       document.removeEventListener("visibilitychange", watch);
       watching?.abort();
     },

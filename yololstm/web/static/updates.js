@@ -57,11 +57,11 @@ setInterval(() => {
   connect();
 }, 1000);
 
-/** Calls show(camera, blob) with each picture, until the signal aborts; goes on after losses. */
-export async function pictures(show, signal) {
+/** query: of which cameras, and whether small. Calls show(camera, blob) with each picture, until the signal aborts; goes on after losses. */
+export async function pictures(query, show, signal) {
   while (!signal.aborted) {
     try {
-      const answer = await fetch("/api/cameras/video", { signal });
+      const answer = await fetch(`/api/cameras/video?${query}`, { signal });
       if (answer.status === 401) location.replace("/login" + location.hash);
       if (answer.ok) await read(answer.body.getReader(), show);
     } catch (error) {
