@@ -169,6 +169,18 @@ def test_a_row_without_a_box_is_nobody() -> None:
     np.testing.assert_array_equal(veil.over(pattern(), 1.2), pattern())
 
 
+@pytest.mark.parametrize("what", ["faces", "persons"])
+def test_sights_may_come_in_any_order(what: What) -> None:
+    time_s = np.arange(-1.0, 6.0, 0.25)
+    seen = standing(time_s, np.linspace(100.0, 300.0, len(time_s)))
+    rng = np.random.default_rng(0)
+    expected = Veil.of(seen, time_s.tolist(), what)
+    for order in (rng.permutation(len(seen)), np.roll(np.arange(len(seen)), -4)):
+        veil = Veil.of(seen[order], time_s[order].tolist(), what)
+        for at in np.linspace(-1.5, 6.5, 40):
+            np.testing.assert_array_equal(veil.boxes(at), expected.boxes(at))
+
+
 def test_everybody_is_covered() -> None:
     both = Landmarks.concatenate(
         [

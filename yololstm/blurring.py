@@ -70,8 +70,10 @@ class Veil:
 
     @classmethod
     def of(cls, landmarks: Landmarks, looked_s: Sequence[float], what: What) -> Veil:
+        """landmarks: in any order."""
         people = []
         seen = landmarks.persons()
+        seen = seen[np.argsort(seen.time_s, kind="stable")]
         for rows in _of_each(seen[np.flatnonzero(np.isfinite(seen.box).all(axis=1))]):
             height = (rows.box[:, 2:] - rows.box[:, :2]).max(axis=1).astype(np.float64)
             people.append(_Person(rows.time_s, regions(rows, what), height))
