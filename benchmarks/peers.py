@@ -57,7 +57,8 @@ class AttentionBiLSTM(BiLSTM):
 
     def __init__(self, n_labels: int) -> None:
         super().__init__(n_labels)
-        self.attention = nn.Linear(self.head.in_features, 1)
+        # What all steps have alike does not change their shares.
+        self.attention = nn.Linear(self.head.in_features, 1, bias=False)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         steps, _ = self.lstm(self.norm(self.features(x, valid)))

@@ -246,7 +246,8 @@ def _options() -> frozenset[str]:
     found: set[str] = set()
     commands: list[Any] = [typer.main.get_command(app)]
     for command in commands:
-        found.update(opt for param in command.params for opt in param.opts)
+        params = command.params
+        found.update(opt for param in params for opt in (*param.opts, *param.secondary_opts))
         commands += command.commands.values() if isinstance(command, TyperGroup) else []
     parsers: list[Any] = [get_main_parser()]
     for parser in parsers:

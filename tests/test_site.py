@@ -101,8 +101,8 @@ def test_what_only_looks_like_a_variable_stays(tmp_path: Path) -> None:
         ("cameras: {door: {sorce: '0'}}", "cameras.door.sorce: unknown key. The nearest is source"),
         ("cameras: {door: {source: [0]}}", "cameras.door.source: Input should be a valid string"),
         ("cameras: {door: {}}", "cameras.door.source: Field required"),
-        ("cameras: {'../door': {source: '0'}}", "cameras.../door.[key]: String should match"),
-        ("cameras: {'': {source: '0'}}", "String should match"),
+        ("cameras: {'../door': {source: '0'}}", "it stands in paths and addresses"),
+        ("cameras: {'': {source: '0'}}", "it stands in paths"),
         ("[]", "valid dictionary"),
         ("web: {host: 1}", "web.host"),
         ("web: {port: 70000}", "web.port: Input should be less"),
@@ -115,7 +115,7 @@ def test_what_only_looks_like_a_variable_stays(tmp_path: Path) -> None:
             "notify: [{kind: webhook, name: a, url: b, tmeplate: c}]",
             "notify.0.webhook.tmeplate: unknown key. The nearest is template",
         ),
-        ("notify: [{kind: mqtt, name: a/b, host: c}]", "notify.0.mqtt.name: String should match"),
+        ("notify: [{kind: mqtt, name: a/b, host: c}]", "notify.0.mqtt.name: it stands in paths"),
         ("notify: [{kind: mqtt, name: a, host: c, labels: {theft: 2}}]", "labels.theft: Input"),
         (
             "notify: [{kind: mqtt, name: a, host: c}, {kind: webhook, name: a, url: b}]",
@@ -270,3 +270,23 @@ def test_numbers_may_be_texts_and_a_webcam_a_number(tmp_path: Path) -> None:
     assert read.web.port == 8081
     with pytest.raises(ParamsError, match=r"web\.port"):
         site.load(path, {"PORT": "many"})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("cameras:\n  a: {source: '0'}\n  a: {source: '1'}\n", "site.yaml:3: a stands twice"),
+        ("cameras: {계산대: {source: '0'}}", "letters a to z, digits, _ and -"),
+        (
+            "cameras: {a: {source: 'rtsp://user:geh/eim#@10.0.0.5/x'}}",
+            "site.yaml: cameras.a.source: no host can be made out",
+        ),
+    ],
+)
+def test_what_a_camera_cannot_be_called_or_come_from(text: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ParamsError) as raised:
+        site.load(path)
+    assert told in str(raised.value)
+    assert "geh" not in str(raised.value)

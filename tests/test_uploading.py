@@ -10,6 +10,7 @@ from moto.server import ThreadedMotoServer
 
 from tests.sharing import servers
 from tests.sharing.servers import BUCKET, HOST, S3
+from yololstm.errors import ParamsError
 from yololstm.outbox import Message, Refused, Undelivered
 from yololstm.uploading import Upload
 
@@ -167,3 +168,8 @@ def test_other_messages_are_refused(recordings: Path, body: bytes) -> None:
     upload = Upload(recordings, "memory://there", {}, lambda event: [CLIP], blurred=True)
     with pytest.raises(Refused, match="no event"):
         upload(Message(1, "upload", "a", body, datetime.now(UTC), 0))
+
+
+def test_an_address_of_no_kind_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"upload\.url"):
+        Upload(tmp_path, "s3x://bucket/a", {}, lambda event: [], blurred=True)

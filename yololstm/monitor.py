@@ -221,6 +221,8 @@ class Camera:
     def _set(self, state: State, why: str) -> None:
         with self._changed:
             again = state == "live" and self._status.state != "live"
+            if state != "live":
+                self._looked_at.clear()
             self._status = replace(
                 self._status,
                 state=state,

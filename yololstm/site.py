@@ -18,18 +18,26 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from yololstm import checked, notifying
+from yololstm import checked, notifying, streams
 from yololstm.checked import Section
 from yololstm.errors import ParamsError
 from yololstm.notifying import Template
-from yololstm.streams import SCHEMES
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _QUIET: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
 """Of a camera or a receiver: it stands in paths and addresses."""
-Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+
+
+def _is_name(value: str) -> str:
+    if not re.fullmatch(NAME, value):
+        # What stands there may be secret.
+        raise ValueError("it stands in paths and addresses: letters a to z, digits, _ and -")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_is_name)]
 Port = Annotated[int, Field(ge=0, le=65535, strict=False)]
 """Of a variable too, which is a text."""
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -173,9 +181,13 @@ def check_labels(site: Site, labels: Collection[str], path: Path) -> None:
 def _check_source(place: str, source: str) -> None:
     """Without saying what it is: a password may stand anywhere in it."""
     scheme, is_address, _ = source.partition("://")
-    if is_address and scheme.lower() not in SCHEMES:
-        remedy = f"Give one of {', '.join(SCHEMES)}, a path, or the number of a webcam"
+    if is_address and scheme.lower() not in streams.SCHEMES:
+        remedy = f"Give one of {', '.join(streams.SCHEMES)}, a path, or the number of a webcam"
         raise ParamsError(place, "an address of another kind", remedy)
+    try:
+        streams.check(source)
+    except ParamsError as error:
+        raise ParamsError(place, error.problem.problem, error.problem.remedy) from None
 
 
 def _check_receiver(place: str, receiver: Webhook | Mqtt) -> None:
@@ -211,7 +223,10 @@ def _is_https(place: str, url: str) -> bool:
 
 def _read(path: Path) -> Any:
     try:
-        return checked.read(path, "Write one: docs/live.md has an example")
+        content = checked.read(path, "Write one: docs/live.md has an example")
+        if content is not None:
+            _refuse_twice(path)
+        return content
     except ParamsError as error:
         if not isinstance(error.__cause__, yaml.YAMLError):
             raise
@@ -219,6 +234,24 @@ def _read(path: Path) -> Any:
         mark = getattr(error.__cause__, "problem_mark", None)
         place = str(path) if mark is None else f"{path}:{mark.line + 1}"
         raise ParamsError(place, "not YAML", "Mend that line, or the one before") from None
+
+
+def _refuse_twice(path: Path) -> None:
+    """Of two keys that are the same YAML keeps the last, and says nothing."""
+    root = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+    left = [] if root is None else [root]
+    while left:
+        node = left.pop()
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                if key.value in seen:
+                    place = f"{path}:{key.start_mark.line + 1}"
+                    raise ParamsError(place, f"{key.value} stands twice", "Rename one of them")
+                seen.add(key.value)
+                left.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            left += node.value
 
 
 def _filled(value: Any, key: tuple[str, ...], path: Path, environ: Mapping[str, str]) -> Any:

@@ -106,6 +106,12 @@ def open(
     return Stream(_Camera(address, fps, patience or Patience()), waits=False, on_state=tell)
 
 
+def check(source: str) -> None:
+    """Raises ParamsError for an address that no camera can have, without saying it."""
+    if "://" in source:
+        _Address.of_url(source, tls_verify=False)
+
+
 def shown(source: str) -> str:
     """The source as it may be printed: passwords stand anywhere in addresses, so of one no more
     than the host is shown; and not even that where it could be a part of a password."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import fsspec  # type: ignore[import-untyped]
 
+from yololstm.errors import ParamsError
 from yololstm.outbox import Message, Refused, Undelivered
 
 _NOBODY: Final = (".shared.mp4", ".shared.jpg", ".parquet")
@@ -33,7 +34,12 @@ class Upload:
         blurred: bool,
     ) -> None:
         """options: for the file system. files_of: the files to send of an event, by its id, as
-        paths below the recordings. blurred: none is sent in which somebody may be known."""
+        paths below the recordings. blurred: none is sent in which somebody may be known. Raises
+        ParamsError for an address of no kind that there is."""
+        try:
+            fsspec.get_filesystem_class(fsspec.utils.get_protocol(url))
+        except (ValueError, ImportError) as error:
+            raise ParamsError("upload.url", str(error), "Give one as s3://bucket/folder") from None
         self._recordings = recordings
         self._url = url
         self._options = dict(options)

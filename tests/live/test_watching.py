@@ -80,29 +80,26 @@ def test_what_looks_ahead_is_refused_before_anything_is_loaded(at_work: Path) ->
     assert "extract.detect_every: it looks ahead" in done.stderr
 
 
-class Busy:
-    """A camera with that many frames read and dropped, each time somebody looks."""
-
-    name = "door"
-
-    def __init__(self, *counts: tuple[int, int]) -> None:
-        self._left = list(counts)
-
-    def status(self) -> Status:
-        read, dropped = self._left.pop(0)
-        return Status("door", datetime.now(UTC), read=read, dropped=dropped)
-
-    def join(self, timeout_s: float) -> bool:
-        return not self._left
-
-
-def test_drops_are_told_now_and_then_and_nothing_else() -> None:
+def test_drops_are_told_now_and_then_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     said: list[str] = []
-    busy = Busy((0, 0), (100, 0), (200, 30), (300, 30), (400, 31))
-    watching._say_drops_until_it_ends(busy, said.append)  # type: ignore[arg-type]
+    states = watching.StatesSaid(said.append)
+    since = datetime.now(UTC)
+    for at_s, read, dropped in (
+        (0, 0, 0),
+        (10, 100, 0),
+        (14, 140, 9),
+        (20, 200, 30),
+        (30, 300, 30),
+    ):
+        now[0] = float(at_s)
+        states(Status("door", since, "live", read=read, dropped=dropped))
+    states(Status("till", since, "lost", "it ended"))
     assert said == [
+        "door: live",
         "door: dropped 30 of 100 frames in the last 10 s",
-        "door: dropped 1 of 100 frames in the last 10 s",
+        "till: lost (it ended)",
     ]
 
 

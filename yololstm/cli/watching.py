@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
@@ -126,22 +127,31 @@ def watch(
         )
         with _stopped_by_signals(watched):
             watched.start()
-            _say_drops_until_it_ends(watched, say)
+            watched.join()
     if watched.error is not None:
         raise watched.error
 
 
 class StatesSaid:
-    """Says each new state of a camera."""
+    """Says each new state of a camera; and now and then, how many frames were dropped since."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._before: dict[str, str] = {}
+        self._before: dict[str, Status] = {}
+        self._counted: dict[str, tuple[float, Status]] = {}
 
     def __call__(self, status: Status) -> None:
-        if self._before.get(status.camera) != status.state:
-            self._before[status.camera] = status.state
-            self._say(f"{status.camera}: {status.state}{status.why and f' ({status.why})'}")
+        name, now = status.camera, time.monotonic()
+        if name not in self._before or self._before[name].state != status.state:
+            self._say(f"{name}: {status.state}{status.why and f' ({status.why})'}")
+        self._before[name] = status
+        at, counted = self._counted.setdefault(name, (now, status))
+        if now - at < _EVERY_S:
+            return
+        self._counted[name] = now, status
+        dropped, read = status.dropped - counted.dropped, status.read - counted.read
+        if dropped:
+            self._say(f"{name}: dropped {dropped} of {read} frames in the last {now - at:.0f} s")
 
 
 def steady_say() -> Callable[[str], None]:
@@ -221,14 +231,3 @@ def _stopped_by_signals(camera: Camera) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _say_drops_until_it_ends(camera: Camera, say: Callable[[str], None]) -> None:
-    before = camera.status()
-    while not camera.join(_EVERY_S):
-        now = camera.status()
-        dropped, read = now.dropped - before.dropped, now.read - before.read
-        if dropped:
-            told = f"dropped {dropped} of {read} frames in the last {_EVERY_S:.0f} s"
-            say(f"{camera.name}: {told}")
-        before = now

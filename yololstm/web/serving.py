@@ -38,7 +38,8 @@ class Server:
         try:
             self._socket = socket.create_server((host, port), family=family)
         except (OSError, OverflowError) as error:
-            problem = f"cannot listen on {host}, port {port} ({error})"
+            why = (getattr(error, "strerror", None) or str(error)).partition(" (while")[0]
+            problem = f"cannot listen on {host}, port {port} ({why})"
             raise ParamsError("web", problem, "Choose another host or port") from error
         self.host, self.port = host, int(self._socket.getsockname()[1])
         config = uvicorn.Config(

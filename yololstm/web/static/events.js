@@ -120,8 +120,10 @@ export async function events(place, site) {
     if (replay.event?.id === id) return;
     const event = items.get(id)?.event ?? (await ask(`/api/events/${encodeURIComponent(id)}`).catch(() => null));
     if (location.hash !== `#/events/${encodeURIComponent(id)}`) return;
-    if (event === null) history.replaceState(null, "", "#/events");
-    else replay.open(event);
+    if (event === null) {
+      replay.leave();
+      history.replaceState(null, "", "#/events");
+    } else replay.open(event);
   }
 
   const replay = new Replay(site);
