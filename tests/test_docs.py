@@ -36,7 +36,7 @@ from tests.people import ROOT
 from yololstm.cli import app
 from yololstm.params import Params
 
-_MINUTES: Final = 5
+_MINUTES: Final = 10
 _KEY: Final = re.compile(r"([a-z]+\.[a-z0-9_]+)(?:: (.+))?")
 _SUFFIXES: Final = (".csv", ".json", ".lock", ".md", ".parquet", ".py", ".txt", ".yaml")
 _FILE: Final = re.compile(
