@@ -17,7 +17,7 @@ PAGE = ROOT / "docs" / "sharing.md"
 
 def attempt(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """What a command does in a folder, for somebody who has no keys anywhere. Nobody answers
-    questions; fails where it takes more than a minute."""
+    questions; fails where it takes more than five minutes."""
     shell = environment(folder) | {"HOME": str(folder / ".cache" / "home"), "SSH_AUTH_SOCK": ""}
     return subprocess.run(
         command,
