@@ -197,12 +197,13 @@ class _Run:
         number = len(self.history) + 1
         with _seeded(self._settings.seed, number, self._device) as generator:
             train_loss = self._fit(number, generator)
-        if not math.isfinite(train_loss):
-            raise ParamsError(
-                "train.learning_rate", f"the loss is {train_loss} in epoch {number}", "Lower it"
-            )
         rate = float(self._optimizer.param_groups[0]["lr"])
-        self.history.append(_epoch(number, rate, train_loss, self._measure()))
+        epoch = _epoch(number, rate, train_loss, self._measure())
+        for loss in (epoch.train_loss, epoch.val_loss):
+            if loss is not None and not math.isfinite(loss):
+                problem = f"the loss is {loss} in epoch {number}"
+                raise ParamsError("train.learning_rate", problem, "Lower it")
+        self.history.append(epoch)
         if best(self.history) is self.history[-1]:
             self.best_state = _copy(self._model.state_dict())
 
