@@ -82,7 +82,7 @@ class Broker:
             Heard(
                 message.topic,
                 message.payload,
-                dict(message.properties.UserProperty)["key"],  # type: ignore[union-attr]
+                dict(message.properties.UserProperty)["key"],
                 message.qos,
             )
         )

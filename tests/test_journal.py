@@ -142,7 +142,7 @@ def test_a_page_is_found_without_going_through_all_events(
 ) -> None:
     planned: list[str] = []
     database._reader.set_trace_callback(planned.append)
-    Journal(database).entries(**asked)  # type: ignore[arg-type]
+    Journal(database).entries(**asked)
     database._reader.set_trace_callback(None)
     (query,) = [sql for sql in planned if sql.startswith("SELECT")]
     plan = [row["detail"] for row in database._reader.execute(f"EXPLAIN QUERY PLAN {query}")]
@@ -158,7 +158,7 @@ def test_somebody_judges_and_thinks_again(journal: Journal) -> None:
     judged = journal.judge("one", "right")
     assert judged is not None and (judged.verdict, judged.corrected) == ("right", "")
     with pytest.raises(ValueError, match="neither right nor wrong"):
-        journal.judge("one", "perhaps")  # type: ignore[arg-type]
+        journal.judge("one", "perhaps")
     (after_end,) = record(journal, change("end"))
     assert after_end.verdict == "right"
 

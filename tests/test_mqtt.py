@@ -36,7 +36,7 @@ def shop(tmp_path: Path) -> Iterator[Broker]:
 
 
 def opened(port: int, **said: object) -> Mqtt:
-    return Mqtt("127.0.0.1", port, timeout_s=5.0, **said)  # type: ignore[arg-type]
+    return Mqtt("127.0.0.1", port, timeout_s=5.0, **said)
 
 
 def test_messages_are_published_over_one_connection(shop: Broker) -> None:

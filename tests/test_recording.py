@@ -51,7 +51,7 @@ def change(
     kind: str, start_s: float, end_s: float, frame_s: float, p: float = 0.9, track: int = 1
 ) -> Change:
     event = Event("theft", track, start_s, end_s, p, start_s)
-    (made,) = TELLER.changes([Signal(kind, event)], frame_s, datetime.now(UTC))  # type: ignore[arg-type]
+    (made,) = TELLER.changes([Signal(kind, event)], frame_s, datetime.now(UTC))
     return made
 
 
@@ -355,7 +355,7 @@ def test_feeding_does_not_wait_for_a_disk_that_hangs(tmp_path: Path) -> None:
         def drop(self) -> None: ...
 
     told = Told()
-    with recorder(tmp_path, Hanging(), told) as recording_:  # type: ignore[arg-type]
+    with recorder(tmp_path, Hanging(), told) as recording_:
         feed(recording_, ticks(100, 101.2), [("raised", 100.5, 101.0, 101.0)])
         quiet = moment(picture(101.2), 101.2)
         for _ in range(3000):
@@ -611,8 +611,8 @@ def test_a_clip_that_waits_is_not_tidied_away(tmp_path: Path, tape: Tape) -> Non
     left.pull(101.5)
     (spool,) = (path for path in clip.parent.iterdir() if path != clip)
     os.utime(spool, (time.time() - 7000,) * 2)
-    os.close(left._spool._lock)  # type: ignore[attr-defined]  # as when it is killed
-    left._spool._lock = -1  # type: ignore[attr-defined]
+    os.close(left._spool._lock)  # as when it is killed
+    left._spool._lock = -1
     keeper.tidy()
     assert not spool.exists()
     left.drop()

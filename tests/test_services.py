@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -229,6 +231,26 @@ def test_recordings_go_where_nothing_is_recorded_any_more(tmp_path: Path, clip: 
         while recorded.exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)
+
+
+def test_closing_does_not_wait_for_a_camera_that_does_not_answer(
+    tmp_path: Path, clip: Path
+) -> None:
+    told = Told()
+    running = Services(site(tmp_path, record=RECORD), told.said.append)
+    running.bulletin.listen(told.notices.append)
+    with streams.open(str(clip), 10) as stream:
+        hung = running.taking("door", LABELS, stream)
+        take = hung.__enter__()
+        for one in itertools.islice(acted(), 15):
+            take(one)
+        closing = threading.Thread(target=running.close)
+        closing.start()
+        closing.join(30)
+        assert not closing.is_alive()
+        hung.__exit__(None, None, None)
+    assert told.of("recorded")[0]["clip"]
+    assert "events stay open" in told.said[-1]
 
 
 def test_a_folder_that_others_can_read_is_closed_to_them(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def test_a_zone_is_read_as_it_was_written(polygon: Any, mode: Mode, labels: set[
     ("make", "problem"),
     [
         (lambda: Zone(" ", "count", TRIANGLE), "no name"),
-        (lambda: Zone("till", "counts", TRIANGLE), "neither of count, ignore"),  # type: ignore[arg-type]
+        (lambda: Zone("till", "counts", TRIANGLE), "neither of count, ignore"),
         (lambda: Zone("till", "count", TRIANGLE[:2]), "2 corners"),
         (lambda: Zone("till", "count", TRIANGLE * 22), f"66 corners, not 3 to {MOST_CORNERS}"),
         (lambda: Zone("till", "count", (*TRIANGLE, (0.5, 1.01))), "outside of the picture"),

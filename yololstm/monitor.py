@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeVar
 
-from yololstm import live
+from yololstm import live, streams
 from yololstm.changes import Teller
 from yololstm.errors import ParamsError, VideoError, YololstmError
 from yololstm.extractor import Extractor
@@ -29,7 +29,7 @@ from yololstm.zones import Zone
 
 State = Literal["connecting", "live", "lost", "ended", "failed"]
 _T = TypeVar("_T")
-OnState = Callable[[str, str], None]
+OnState = Callable[[streams.State, str], None]
 
 _FIRST_S: Final = 1.0
 """From a failure to the next try, twice as long from try to try,"""
@@ -213,10 +213,10 @@ class Camera:
                     self._before = read + counts.read, dropped + counts.dropped
                     self._stream = None
 
-    def _told(self, state: str, why: str) -> None:
+    def _told(self, state: streams.State, why: str) -> None:
         # An end is one of the camera's when its last moment is over.
-        if state in ("connecting", "live", "lost"):
-            self._set(state, why)  # type: ignore[arg-type]
+        if state != "ended":
+            self._set(state, why)
 
     def _set(self, state: State, why: str) -> None:
         with self._changed:

@@ -98,6 +98,8 @@ class Services:
         still to be delivered: the rest is delivered by the next session."""
         with self._opened:
             for recorder in self._recorders:
+                # That of a camera that does not answer was not ended by it.
+                recorder.end()
                 recorder.join()
             self._deliver_the_rest()
 
@@ -186,15 +188,18 @@ class Services:
         upload = self._site.upload
         if upload is None or upload.blur == "nothing":
             return
-        since = datetime.now(UTC) - _COPIED
-        for entry in self.journal.entries(since=since, limit=-1):
+        since, root = datetime.now(UTC) - _COPIED, self.folder / recording.FOLDER
+        try:
+            entries = self.journal.entries(since=since, limit=-1)
+        except YololstmError as error:
+            self._say(str(error))
+            return
+        for entry in entries:
             if self._is_closing.is_set():
                 return
             if entry.clip and entry.landmarks and not entry.shared:
                 try:
-                    root = self.folder / recording.FOLDER
-                    made = recording.share(root, entry.clip, upload.blur)
-                    self._recorded(entry.id, made)
+                    self._recorded(entry.id, recording.share(root, entry.clip, upload.blur))
                 except YololstmError as error:
                     self._say(f"{entry.camera}: {entry.id}: {error}")
 

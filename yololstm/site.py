@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from yololstm import checked, notifying, streams
 from yololstm.checked import Section
+from yololstm.clips import NORMAL
 from yololstm.errors import ParamsError
 from yololstm.notifying import Template
 
@@ -166,13 +167,14 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Site:
 
 
 def check_labels(site: Site, labels: Collection[str], path: Path) -> None:
-    """labels: those that events can have. Raises ParamsError naming another, for nobody would ever
-    be told of it; path: where the site stands."""
+    """labels: of the classifier. Raises ParamsError naming one that no event has, for nobody would
+    ever be told of it; path: where the site stands."""
+    abnormal = [label for label in labels if label != NORMAL]
     for receiver in site.notify:
         for label in receiver.labels:
-            if label not in labels:
-                near = difflib.get_close_matches(label, labels, n=1, cutoff=0.5)
-                known = f"Known are {', '.join(labels)}"
+            if label not in abnormal:
+                near = difflib.get_close_matches(label, abnormal, n=1, cutoff=0.5)
+                known = f"Known are {', '.join(abnormal)}"
                 place = f"{path}: notify.{receiver.name}.labels.{label}"
                 remedy = f"The nearest is {near[0]}" if near else known
                 raise ParamsError(place, "no event has that label", remedy)

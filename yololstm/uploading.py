@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-import fsspec  # type: ignore[import-untyped]
+import fsspec
 
 from yololstm.errors import ParamsError
 from yololstm.outbox import Message, Refused, Undelivered

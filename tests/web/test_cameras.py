@@ -298,6 +298,6 @@ def _films() -> list[str]:
 
 def _until(is_so: object, patience_s: float = 30) -> None:
     deadline = time.monotonic() + patience_s
-    while not is_so():  # type: ignore[operator]
+    while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -134,7 +134,7 @@ def _sees_an_event_come_and_judges_it(shop: Site, page: Page) -> None:
     dialog.get_by_role("button", name="Wrong").click()
     dialog.get_by_role("button", name="normal").click()
     entry = shop.journal.entry
-    until(page, lambda: entry(staged.name(8)).corrected == "normal")  # type: ignore[union-attr]
+    until(page, lambda: entry(staged.name(8)).corrected == "normal")
     pressed = dialog.get_by_role("button", name="normal")
     expect(pressed).to_have_attribute("aria-pressed", "true")
     expect(pressed).to_be_focused()
@@ -232,7 +232,7 @@ def test_an_event_has_an_address_and_back_leads_away(shop: Site, browser: Browse
         expect(dialog).to_contain_text("theft · door")
         dialog.get_by_role("button", name="Right").click()
         dialog.get_by_role("button", name="Take back").click()
-        until(page, lambda: not shop.journal.entry(staged.name(9)).verdict)  # type: ignore[union-attr]
+        until(page, lambda: not shop.journal.entry(staged.name(9)).verdict)
 
 
 def test_a_list_stays_where_it_is_when_the_line_is_back(shop: Site, browser: Browser) -> None:

@@ -36,17 +36,11 @@ def pose_model(extract: Extract) -> Path:
     return weights.pose_model(extract.backend, extract.pose_weights, extract.pose_sha256, MODELS)
 
 
-def check_pose_weights(given: str | None, extract: Extract) -> None:
-    """Raises ParamsError where they are given for a backend that has none."""
-    if given is not None and extract.backend != "yolo-pose":
-        problem = f"{extract.backend} does not use them"
-        raise ParamsError("--pose-weights", problem, "Add --backend yolo-pose")
-
-
-def extract_and_crf(**options: object) -> tuple[Extract, int]:
+def extract_and_crf(*, pose_weights: str | None = None, **options: object) -> tuple[Extract, int]:
     """extract and render.crf of the params.yaml in the working directory, where there is one.
 
-    options: what goes before the values of extract, where it is not None.
+    pose_weights, options: what goes before the values of extract, where it is not None. Raises
+    ParamsError for pose_weights where the backend has none.
     """
     from yololstm.params import Extract, load
 
@@ -56,8 +50,15 @@ def extract_and_crf(**options: object) -> tuple[Extract, int]:
         extract, crf = params.extract, params.render.crf
     else:
         extract, crf = Extract.model_validate(_EXTRACT), 23
+    if pose_weights is not None:
+        # The checksum is that of the weights that params.yaml names.
+        options |= {"pose_weights": pose_weights, "pose_sha256": ""}
     given = {key: value for key, value in options.items() if value is not None}
-    return extract.model_copy(update=given), crf
+    extract = extract.model_copy(update=given)
+    if pose_weights is not None and extract.backend != "yolo-pose":
+        problem = f"{extract.backend} does not use them"
+        raise ParamsError("--pose-weights", problem, "Add --backend yolo-pose")
+    return extract, crf
 
 
 _EXTRACT: Final[Mapping[str, object]] = {

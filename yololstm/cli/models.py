@@ -16,7 +16,6 @@ from yololstm.cli.choices import (
     DETECTOR,
     EXPORT,
     MODELS,
-    check_pose_weights,
     detector_params,
     extract_and_crf,
     pose_model,
@@ -71,9 +70,7 @@ def fetch(
     extract, _ = extract_and_crf(
         backend=backend,
         pose_weights=pose_weights,
-        pose_sha256=None if pose_weights is None else "",
     )
-    check_pose_weights(pose_weights, extract)
     typer.echo(_fetch_pose(extract, offline))
     name, sha256 = detector_params() if detector is None else (detector, "")
     if Path(name).suffix == ".pt":

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from yololstm.cli.choices import check_pose_weights, extract_and_crf
+from yololstm.cli.choices import extract_and_crf
 from yololstm.cli.loading import load_extractor, load_model
 from yololstm.cli.options import (
     BackendOption,
@@ -49,13 +49,11 @@ def run(
     extract, crf = extract_and_crf(
         backend=backend,
         pose_weights=pose_weights,
-        pose_sha256=None if pose_weights is None else "",
         fps=fps,
         imgsz=imgsz,
         max_persons=max_persons,
         min_confidence=min_confidence,
     )
-    check_pose_weights(pose_weights, extract)
     model = load_model(runtime, checkpoint)
     rate = extract.fps or sufficient_fps(model.classifier.spec)
     with load_extractor(runtime, extract, rate, detector) as extractor:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from yololstm.cli.choices import check_pose_weights, extract_and_crf
+from yololstm.cli.choices import extract_and_crf
 from yololstm.cli.loading import load_extractor, load_model
 from yololstm.cli.options import (
     BackendOption,
@@ -27,7 +27,6 @@ from yololstm.cli.options import (
     RuntimeOption,
 )
 from yololstm.cli.watching import StatesSaid, steady_say
-from yololstm.clips import NORMAL
 from yololstm.console import exit_on_error
 from yololstm.errors import ParamsError
 
@@ -77,19 +76,16 @@ def serve(
     extract, _ = extract_and_crf(
         backend=backend,
         pose_weights=pose_weights,
-        pose_sha256=None if pose_weights is None else "",
         fps=fps,
         imgsz=imgsz,
         max_persons=max_persons,
         min_confidence=min_confidence,
     )
-    check_pose_weights(pose_weights, extract)
     refuse_ahead(extract.looking())
     classifier = load_model(runtime, checkpoint).classifier
     rate = extract.fps or sufficient_fps(classifier.spec)
     opening = partial(load_extractor, runtime, extract, rate, detector)
-    abnormal = [label for label in classifier.labels if label != NORMAL]
-    site.check_labels(here, abnormal, path)
+    site.check_labels(here, classifier.labels, path)
     say = steady_say()
     with ExitStack() as opened:
         services = opened.enter_context(Services(here, say))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from yololstm.cli.choices import check_pose_weights, extract_and_crf
+from yololstm.cli.choices import extract_and_crf
 from yololstm.cli.loading import load_extractor, load_model
 from yololstm.cli.options import (
     BackendOption,
@@ -31,7 +31,6 @@ from yololstm.cli.options import (
     PoseWeightsOption,
     RuntimeOption,
 )
-from yololstm.clips import NORMAL
 from yololstm.console import exit_on_error
 from yololstm.errors import ParamsError
 
@@ -96,13 +95,11 @@ def watch(
     extract, _ = extract_and_crf(
         backend=backend,
         pose_weights=pose_weights,
-        pose_sha256=None if pose_weights is None else "",
         fps=fps,
         imgsz=imgsz,
         max_persons=max_persons,
         min_confidence=min_confidence,
     )
-    check_pose_weights(pose_weights, extract)
     refuse_ahead(extract.looking())
     name, say = camera or streams.shown(source), steady_say()
     classifier = load_model(runtime, checkpoint).classifier
@@ -183,7 +180,7 @@ def services_of(
         problem = f"{camera!r} stands in paths and addresses"
         raise ParamsError("--camera", problem, "Name it in letters, digits, - and _")
     here = site.load(path)
-    site.check_labels(here, [label for label in labels if label != NORMAL], path)
+    site.check_labels(here, labels, path)
     with Services(here, say) as services, services.watching(camera):
         yield services
 
