@@ -110,19 +110,19 @@ def test_an_older_version_goes_on_as_the_newest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "journal.db"
-    with monkeypatch.context() as before:
-        before.setattr(module, "_VERSIONS", module._VERSIONS[:1])
-        old = Database(path)
-        with old.writing() as connection:
-            connection.execute(
-                "INSERT INTO messages (channel, key, body, about, created) VALUES ('a','b','','',0)"
-            )
-        old.close()
+    old = Database(path)
+    with old.writing() as connection:
+        connection.execute(
+            "INSERT INTO messages (channel, key, body, about, created) VALUES ('a','b','','',0)"
+        )
+    old.close()
+    more = "ALTER TABLE messages ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'"
+    monkeypatch.setattr(module, "_VERSIONS", (*module._VERSIONS, more))
     for _ in range(2):
         new = Database(path)
         with new.reading() as connection:
-            (row,) = connection.execute("SELECT key, slot FROM messages")
-            assert tuple(row) == ("b", "")
+            (row,) = connection.execute("SELECT key, colour FROM messages")
+            assert tuple(row) == ("b", "red")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             assert version == len(module._VERSIONS) > 1
         new.close()

@@ -74,8 +74,10 @@ _VERSIONS: Final = (
         held INTEGER NOT NULL DEFAULT 0,
         settled INTEGER NOT NULL DEFAULT 0,
         why TEXT NOT NULL DEFAULT '',
+        slot TEXT NOT NULL DEFAULT '',
         UNIQUE (channel, key)
     );
+    CREATE INDEX messages_slots ON messages (channel, slot) WHERE state = 'waiting' AND slot <> '';
     CREATE INDEX messages_waiting ON messages (channel, id) WHERE state = 'waiting';
     CREATE INDEX messages_settled ON messages (state, settled) WHERE state <> 'waiting';
 
@@ -106,10 +108,6 @@ _VERSIONS: Final = (
         label TEXT NOT NULL,
         PRIMARY KEY (channel, camera)
     ) WITHOUT ROWID
-    """,
-    """
-    ALTER TABLE messages ADD COLUMN slot TEXT NOT NULL DEFAULT '';
-    CREATE INDEX messages_slots ON messages (channel, slot) WHERE state = 'waiting' AND slot <> ''
     """,
 )
 """What leads from each version to the next. Times are microseconds since 1970, UTC; but for those

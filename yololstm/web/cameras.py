@@ -50,7 +50,7 @@ def router(
     @routes.get("/video", response_class=Stream, responses=_MOVING)
     async def videos(
         request: Request,
-        camera: Annotated[list[str] | None, Query()] = None,
+        camera: Names = None,
         small: bool = False,
     ) -> Stream:
         """What several cameras show, of all where none is named, in one stream: JPEG pictures as
