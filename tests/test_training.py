@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,10 +148,19 @@ def validated(data: dict[str, Windows], **changes: object) -> tuple[float, Tenso
     return result.best.val_loss, as_seen, images
 
 
+def needs_bfloat16() -> None:
+    try:
+        training._check_bfloat16(torch.device("cpu"))
+    except ParamsError:
+        pytest.skip("this processor cannot train in bfloat16")
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_val_is_asked_in_full_precision_and_as_it_will_be_in_use(
     data: dict[str, Windows], precision: str
 ) -> None:
+    if precision == "bfloat16":
+        needs_bfloat16()
     y = torch.from_numpy(data["val"].y)
     told, as_seen, images = validated(data, precision=precision)
     both = float(F.cross_entropy((as_seen + images) / 2, y))
@@ -159,6 +170,7 @@ def test_val_is_asked_in_full_precision_and_as_it_will_be_in_use(
 
 
 def test_precision_is_what_is_asked_for(data: dict[str, Windows]) -> None:
+    needs_bfloat16()
     losses = {}
     for precision in ("float32", "bfloat16", "auto"):
         settings = replace(SETTINGS, epochs=1, precision=precision)
@@ -167,6 +179,33 @@ def test_precision_is_what_is_asked_for(data: dict[str, Windows]) -> None:
     assert losses["bfloat16"] != losses["float32"]
     assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.01)
     assert losses["auto"] in (losses["float32"], losses["bfloat16"])
+
+
+def test_a_processor_without_bfloat16_says_so_before_it_trains(
+    data: dict[str, Windows], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = torch.nn.LSTM.forward
+
+    def without(lstm: torch.nn.LSTM, x: torch.Tensor) -> Any:
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("could not create a primitive descriptor")
+        return forward(lstm, x)
+
+    monkeypatch.setattr(torch.nn.LSTM, "forward", without)
+    settings = replace(SETTINGS, epochs=1, precision="bfloat16")
+    with pytest.raises(ParamsError, match=r"train\.precision: this processor cannot"):
+        train(small_model(), data["train"], data["val"], settings, centre=0)
+    for precision in ("auto", "float32"):
+        settings = replace(SETTINGS, epochs=1, precision=precision)
+        if not training._multiplies_bfloat16(torch.device("cpu")) or precision == "float32":
+            train(small_model(), data["train"], data["val"], settings, centre=0)
+
+
+def test_a_check_of_bfloat16_draws_no_random_numbers() -> None:
+    before = torch.random.get_rng_state()
+    with contextlib.suppress(ParamsError):
+        training._check_bfloat16(torch.device("cpu"))
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_without_val_the_last_of_all_epochs_is_kept(data: dict[str, Windows]) -> None:

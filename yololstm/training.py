@@ -103,8 +103,11 @@ def train(
     train, val: scaled windows with y >= 0; centre: of their scaling. Without val windows every
     epoch is trained and the last one kept. on_epoch is called after each with the epoch and a
     function that makes a snapshot, which ``resume`` takes.
-    Raises ParamsError where the loss stops being a number.
+    Raises ParamsError where the loss stops being a number, and where the processor has no bfloat16
+    to train in.
     """
+    if settings.precision == "bfloat16":
+        _check_bfloat16(torch.device(device))
     run = _Run(model, train, val, settings, centre, torch.device(device))
     if resume is not None:
         run.restore(resume)
@@ -314,6 +317,19 @@ class _Data:
 
     def __getitem__(self, rows: Tensor) -> _Data:
         return _Data(self.x[rows], self.valid[rows], self.y[rows])
+
+
+def _check_bfloat16(device: torch.device) -> None:
+    """Raises ParamsError where an LSTM does not run in it, which no list of a processor's
+    capabilities tells."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        lstm = nn.LSTM(1, 1, device=device)
+        try:
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                lstm(torch.zeros(1, 1, 1, device=device))
+        except RuntimeError as error:
+            problem = "this processor cannot train in bfloat16"
+            raise ParamsError("train.precision", problem, "Set it to auto or float32") from error
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:
