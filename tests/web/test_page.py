@@ -84,7 +84,7 @@ def shop(tmp_path: Path) -> Iterator[Site]:
 def test_a_day_at_the_page(shop: Site, browser: Browser) -> None:
     options = {"locale": "en-GB", "viewport": {"width": 1440, "height": 900}}
     with served(shop) as url, Playing(shop, "door"), seen(browser, url, **options) as page:
-        assert page.url == f"{url}/login"
+        expect(page).to_have_url(f"{url}/login")
         log_in(page, "another token than that")
         expect(page.locator("#said")).to_have_text("That is another token.")
         log_in(page)
@@ -96,7 +96,7 @@ def test_a_day_at_the_page(shop: Site, browser: Browser) -> None:
         page.get_by_role("button", name="Log out").click()
         expect(page.locator("#token")).to_be_visible()
         page.goto(f"{url}/")
-        assert page.url == f"{url}/login"
+        expect(page).to_have_url(f"{url}/login")
 
 
 def _sees_live_pictures(shop: Site, page: Page) -> None:
@@ -210,10 +210,10 @@ def test_an_event_has_an_address_and_back_leads_away(shop: Site, browser: Browse
         dialog = page.get_by_role("dialog")
         page.locator("[data-camera=door] .alarm a").click()
         expect(dialog).to_contain_text("assault · door")
-        assert page.url == f"{url}/#/events/{staged.name(7)}"
+        expect(page).to_have_url(f"{url}/#/events/{staged.name(7)}")
         page.keyboard.press("Escape")
         expect(dialog).to_be_hidden()
-        assert page.url == f"{url}/#/events"
+        expect(page).to_have_url(f"{url}/#/events")
         page.locator(".list > li", has_text="damage").click()
         expect(dialog).to_contain_text("damage · till")
         page.reload()
@@ -224,7 +224,12 @@ def test_an_event_has_an_address_and_back_leads_away(shop: Site, browser: Browse
         expect(dialog).to_be_visible()
         page.go_back()
         expect(dialog).to_be_hidden()
-        assert page.url == f"{url}/#/events"
+        expect(page).to_have_url(f"{url}/#/events")
+        page.locator(".list > li", has_text="assault").click()
+        expect(dialog).to_be_visible()
+        page.evaluate("location.hash = '#/events/nobody-knows-it'")
+        expect(dialog).to_be_hidden()
+        expect(page).to_have_url(f"{url}/#/events")
         page.goto(f"{url}/#/constructor")
         expect(page.locator("[data-camera=door]")).to_be_visible()
         shop.tell(staged.change(9, "start", ago_s=8))
