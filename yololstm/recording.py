@@ -184,14 +184,17 @@ class Recorder:
     def feed(self, moment: Moment) -> None:
         """Each moment of the camera, in order. Does not wait."""
         with self._changed:
-            n = len(self._waiting)
-            if n >= _WAITING and not moment.changes:
+            if len(self._waiting) >= _WAITING and not moment.changes:
                 return
-            is_shown = moment.shot is not None and n < _IMAGES and bool(moment.changes)
-            image = moment.shot.frame.image if moment.shot and is_shown else None
+            image = None
+            if moment.shot is not None and moment.changes and self._is_room_for_an_image():
+                image = moment.shot.frame.image
             seen = _Seen(moment.frame_s, _looked(moment), tuple(moment.changes), image)
             self._waiting.append(seen)
             self._changed.notify_all()
+
+    def _is_room_for_an_image(self) -> bool:
+        return sum(seen.image is not None for seen in self._waiting) < _IMAGES
 
     def end(self) -> None:
         """Ends all clips with what there is. When the stream has ended, too: nothing else says that

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import queue
@@ -77,8 +78,14 @@ class Program:
             if change["state"] == state and event in ("", change["id"]):
                 return change
 
-    def end(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
+    def end(self, number: signal.Signals, *, to_another_thread: bool = False) -> int:
+        """to_another_thread: than the main one, as the kernel may decide."""
+        if to_another_thread:
+            pid = self.process.pid
+            last = max(int(task.name) for task in Path(f"/proc/{pid}/task").iterdir())
+            assert ctypes.CDLL(None).tgkill(pid, last, number) == 0
+        else:
+            self.process.send_signal(number)
         status = self.process.wait(timeout=PATIENCE_S)
         for thread in self._threads:
             thread.join()

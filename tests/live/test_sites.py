@@ -82,6 +82,7 @@ def test_no_event_is_lost_where_the_watcher_is_killed(
         # What the second had no time for is delivered by whoever comes next.
         third = Program(shop, *options, HOOK=url, KEY="geheim")
         try:
+            third.next("start")
             until(lambda: "end" in states(till).get(again["id"], ()))
             assert third.end(signal.SIGTERM) == 0
         finally:

@@ -21,14 +21,15 @@ from yololstm.cli import app, watching
 from yololstm.monitor import Status
 
 
-def test_it_can_be_ended_while_the_camera_is_away(shop: Path) -> None:
+@pytest.mark.parametrize("to_another_thread", [False, True])
+def test_it_can_be_ended_while_the_camera_is_away(shop: Path, to_another_thread: bool) -> None:
     program = Program(shop, "http://somebody:geheim@127.0.0.1:9/geheim")
     try:
         deadline = time.monotonic() + PATIENCE_S
         while not any("lost" in line for line in program.stderr):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        assert program.end(signal.SIGTERM) == 0
+        assert program.end(signal.SIGTERM, to_another_thread=to_another_thread) == 0
     finally:
         program.process.kill()
     assert program.stderr[0] == "http://127.0.0.1:9/…: connecting\n"

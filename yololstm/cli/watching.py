@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from yololstm.streams import Stream
 
 _EVERY_S: Final = 10.0
+_POLL_S: Final = 0.5
 
 
 @exit_on_error
@@ -124,7 +125,9 @@ def watch(
         )
         with _stopped_by_signals(watched):
             watched.start()
-            watched.join()
+            # A signal of which another thread takes notice does not wake this one.
+            while not watched.join(_POLL_S):
+                pass
     if watched.error is not None:
         raise watched.error
 
