@@ -355,8 +355,8 @@ def as_in_files(
         for film in films:
             found[film] = Annotation.of(extractor.extract(film), classifier).events
         same = sum(alike(_ended(film, extractor, classifier), found[film]) for film in films)
-        label, film = first_alarm(found)
-        first_s = film and until_known(film, label, extractor, classifier)
+        label, first = first_alarm(found)
+        first_s = until_known(first, label, extractor, classifier) if first else None
     rows: dict[str, float] = {
         "real clips": len(films),
         "real clips with the same events live as in the file": same,

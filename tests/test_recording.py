@@ -341,13 +341,14 @@ def test_a_full_disk_costs_the_clip_and_nothing_else(tmp_path: Path, tape: Tape)
 
 
 def test_feeding_does_not_wait_for_a_disk_that_hangs(tmp_path: Path) -> None:
-    go_on = threading.Event()
+    hangs, go_on = threading.Event(), threading.Event()
 
     class Hanging:
         def begin(self, path: Path, start_s: float, about_s: float) -> Hanging:
             return self
 
         def pull(self, end_s: float) -> bool:
+            hangs.set()
             assert go_on.wait(PATIENCE_S)
             raise YololstmError("disk", "it is broken", "Get another one")
 
@@ -357,14 +358,17 @@ def test_feeding_does_not_wait_for_a_disk_that_hangs(tmp_path: Path) -> None:
     told = Told()
     with recorder(tmp_path, Hanging(), told) as recording_:
         feed(recording_, ticks(100, 101.2), [("raised", 100.5, 101.0, 101.0)])
+        assert hangs.wait(PATIENCE_S)
         quiet = moment(picture(101.2), 101.2)
         for _ in range(3000):
             recording_.feed(quiet)
-        recording_.feed(moment(picture(402), 402, [change("raised", 401, 402, 402, track=2)]))
+        for kind in ("raised", *["updated"] * recording._IMAGES):
+            recording_.feed(moment(picture(402), 402, [change(kind, 401, 402, 402, track=2)]))
         with recording_._changed:
-            assert len(recording_._waiting) <= recording._WAITING + 1
+            n_changes = recording._IMAGES + 1
+            assert len(recording_._waiting) <= recording._WAITING + n_changes
             images = sum(one.image is not None for one in recording_._waiting)
-            assert 0 < images <= recording._IMAGES
+            assert images == recording._IMAGES
         go_on.set()
     assert len(told.failed) == 2
     assert "it is broken" in next(iter(told.failed.values()))

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,9 +82,13 @@ class Program:
     def end(self, number: signal.Signals, *, to_another_thread: bool = False) -> int:
         """to_another_thread: than the main one, as the kernel may decide."""
         if to_another_thread:
-            pid = self.process.pid
-            last = max(int(task.name) for task in Path(f"/proc/{pid}/task").iterdir())
-            assert ctypes.CDLL(None).tgkill(pid, last, number) == 0
+            tell, pid = ctypes.CDLL(None).tgkill, self.process.pid
+            others = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
+            assert any(
+                tell(pid, thread, number) == 0
+                for thread in sorted(others, reverse=True)
+                if thread != pid and not _blocks(pid, thread, number)
+            )
         else:
             self.process.send_signal(number)
         status = self.process.wait(timeout=PATIENCE_S)
@@ -99,6 +104,15 @@ class Program:
     def _hear(self) -> None:
         assert self.process.stderr is not None
         self.stderr.extend(self.process.stderr)
+
+
+def _blocks(process: int, thread: int, number: signal.Signals) -> bool:
+    """Whether it takes no notice of that signal, or is gone."""
+    with suppress(OSError):
+        status = Path(f"/proc/{process}/task/{thread}/status").read_text()
+        blocked = next(line for line in status.splitlines() if line.startswith("SigBlk:"))
+        return bool(int(blocked.split()[1], 16) >> (number - 1) & 1)
+    return True
 
 
 def check_same(watched: str, found: Sequence[dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -57,8 +58,9 @@ def states(till: Receiver) -> dict[str, list[str]]:
 def test_no_event_is_lost_where_the_watcher_is_killed(
     shop: Path, filming: Camera, tmp_path: Path
 ) -> None:
-    # It fails at first, and every third time after.
-    with receiver(lambda n: Answer(503 if n < 2 or n % 3 == 0 else 204)) as till:
+    # It fails until the first watcher is dead, and every third time after.
+    is_back = threading.Event()
+    with receiver(lambda n: Answer(204 if is_back.is_set() and n % 3 else 503)) as till:
         url = f"http://127.0.0.1:{till.port}/geheim"
         path = site(
             tmp_path / "site.yaml",
@@ -73,6 +75,8 @@ def test_no_event_is_lost_where_the_watcher_is_killed(
         finally:
             first.process.kill()
         first.end(signal.SIGKILL)
+        assert not till.taken
+        is_back.set()
         second = Program(shop, *options, HOOK=url, KEY="geheim")
         try:
             again = second.next("start")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.web import staged
 from tests.web.conftest import served
@@ -35,6 +35,12 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+def _complaints(said: ConsoleMessage) -> list[str]:
+    """With what each is about."""
+    about = f"{said.text} {said.location['url']}"
+    return [about] if said.type in ("error", "warning") else []
+
+
 @contextmanager
 def seen(
     browser: Browser, url: str, *, known: tuple[str, ...] = (), **options: Any
@@ -46,14 +52,14 @@ def seen(
     page = context.new_page()
     wrong: list[str] = []
     asked: list[str] = []
-    page.on("console", lambda said: said.type in ("error", "warning") and wrong.append(said.text))
+    page.on("console", lambda said: wrong.extend(_complaints(said)))
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
     page.goto(url)
     yield page
     context.close()
-    refused = [text for text in wrong if not any(word in text for word in ("401", *known))]
-    assert not refused
+    meant = ("status of 401", *known)
+    assert not [text for text in wrong if not any(word in text for word in meant)]
     assert asked and all(one.startswith(url) for one in asked)
     assert not any(TOKEN in one for one in asked)
 
@@ -206,7 +212,10 @@ def test_a_small_screen_in_korean(shop: Site, browser: Browser, tmp_path: Path) 
 
 def test_an_event_has_an_address_and_back_leads_away(shop: Site, browser: Browser) -> None:
     shop.tell(staged.change(7, "start", label="assault", ago_s=8))
-    with served(shop) as url, seen(browser, url, known=("404",), locale="en-GB") as page:
+    with (
+        served(shop) as url,
+        seen(browser, url, known=("nobody-knows-it",), locale="en-GB") as page,
+    ):
         log_in(page)
         dialog = page.get_by_role("dialog")
         page.locator("[data-camera=door] .alarm a").click()
