@@ -219,3 +219,12 @@ def test_persons_of_a_real_shop(real_data: Path) -> None:
         (found,) = real([image])
         assert (found.category == Category.PERSON).sum() == 2
         assert (found.box[:, 3] - found.box[:, 1]).max() > 500
+
+
+def test_two_processes_have_two_cores(real_data: Path) -> None:
+    """OpenVINO would pin its threads to the first cores there are, in each process to the same."""
+    drawn.needs_openvino()
+    real = Detector(real_data / "models" / "yolo11n_int8_openvino_model", 640, 0.4)
+    compiled = real._network._yolo.predictor.model.backend.ov_compiled_model
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
+    assert not compiled.get_property("ENABLE_CPU_PINNING")

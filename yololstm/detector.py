@@ -141,7 +141,9 @@ def fitting(imgsz: int, images: Sequence[NDArray[Any]]) -> list[int]:
 def _keep_to_one_thread(openvino: Any, weights: Path) -> None:
     """ultralytics lets it have every core, and asks for no number; the other cores are other
     processes'."""
-    openvino.compile_model.keywords["config"]["INFERENCE_NUM_THREADS"] = 1
+    config = openvino.compile_model.keywords["config"]
+    # Pinned, the threads of all processes would be on the same core.
+    config |= {"INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False}
     model = openvino.compile_model.func.__self__.read_model(next(weights.glob("*.xml")))
     openvino.ov_compiled_model = openvino.compile_model(model)
 
