@@ -370,7 +370,8 @@ def as_in_files(
 def first_alarm(found: Mapping[Path, Sequence[Event]]) -> tuple[str, Path | None]:
     """A theft, or whatever there is."""
     told = [(one.label, film) for film, events in found.items() for one in events]
-    return next((one for one in told if one[0] == "theft"), (told or [("", None)])[0])
+    told.sort(key=lambda one: one[0] != "theft")
+    return told[0] if told else ("", None)
 
 
 def alike(some: Iterable[Event], others: Iterable[Event]) -> bool:

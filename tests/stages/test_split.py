@@ -63,9 +63,10 @@ def test_a_store_or_camera_is_held_out(tmp_path: Path, split: str, held_out: str
     assert not any("test" in splits for splits in where.values())
 
 
-def test_what_is_held_out_is_what_is_measured(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("split", "held_out"), [("store", "S1"), ("camera", "CB")])
+def test_what_is_held_out_is_what_is_measured(tmp_path: Path, split: str, held_out: str) -> None:
     """All the way to the metrics."""
-    data, short = {"split": "store", "held_out": "S1"}, {"epochs": 1, "seeds": [0]}
+    data, short = {"split": split, "held_out": held_out}, {"epochs": 1, "seeds": [0]}
     made = people.project(tmp_path, {"train": 9}, data=data)
     set_places(made)
     command = [sys.executable, str(ROOT / "stages/split.py"), *map(str, (INDEX, SPLITS, REPORT))]
@@ -77,7 +78,7 @@ def test_what_is_held_out_is_what_is_measured(tmp_path: Path) -> None:
     with (made / "data/predictions.csv").open() as file:
         measured = {row["clip"] for row in csv.DictReader(file)}
     assert measured == {c.clip_id for c in clips.values() if c.split == "test"}
-    assert {clips[name].store for name in measured} == {"S1"}
+    assert {getattr(clips[name], split) for name in measured} == {held_out}
     metrics = storage.read_json(made / "data/reports/metrics.json")
     assert metrics["clips"] == len(measured)
 
