@@ -8,14 +8,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from benchmarks import extract, index, latency, segment, store, train
+from benchmarks import extract, hour, index, latency, segment, store, train
 from yololstm.console import exit_on_error
 from yololstm.errors import ParamsError
 from yololstm.storage import write_json
 
 OUT = Path(__file__).parent / "out"
 ALL = {
-    one.__name__.rpartition(".")[2]: one for one in (index, extract, store, segment, train, latency)
+    one.__name__.rpartition(".")[2]: one
+    for one in (index, extract, store, hour, segment, train, latency)
 }
 
 

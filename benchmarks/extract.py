@@ -35,7 +35,7 @@ N_ALONE, N_TOGETHER, N_REAL = 3, 1, 4
 SHARED = 1 / 3
 """Of the smaller of two boxes, for them to be of one person."""
 ROUNDS = 4
-"""How often all cores look at the same clips, so that they all have something to do for long."""
+"""How often cores look at the same clips by the clock: all have something to do for long."""
 LONGER = 4
 """How many times over a clip is shown, to see whether memory grows with it."""
 
@@ -60,7 +60,7 @@ def measure() -> dict[str, float]:
     """Frames a second, of one core's time where nothing else is said; shares, ratios and MB."""
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
-        for footage in _all_footage(Path(folder)):
+        for footage in all_footage(Path(folder)):
             measured = _measured(footage, Path(folder, footage.name))
             rows |= {f"{footage.name}: {what}": figure for what, figure in measured.items()}
     return rows
@@ -78,11 +78,12 @@ def settings_of(root: Path) -> ExtractionSettings:
 def _measured(footage: Footage, folder: Path) -> dict[str, float]:
     cores = sorted(os.sched_getaffinity(0))
     done = {way: ways.run(footage.task(way, folder / way), cores[:1]) for way in ways.WAYS}
-    repeated = _repeated(footage, ROUNDS).task("ours", folder / "all", workers=len(cores))
-    everywhere = ways.run(repeated, cores)
+    repeated = _repeated(footage, ROUNDS)
+    alone = ways.run(repeated.task("ours", folder / "one"), cores[:1])
+    everywhere = ways.run(repeated.task("ours", folder / "all", workers=len(cores)), cores)
     looked = {way: one.looked for way, one in done.items()}
     speed = {way: _speed(one) for way, one in looked.items()}
-    one_s, all_s = _by_the_clock(looked["ours"]), _by_the_clock(everywhere.looked)
+    one_s, all_s = _by_the_clock(alone.looked), _by_the_clock(everywhere.looked)
     rows: dict[str, float] = {
         "clips": len(footage.clips),
         "frames": sum(one.frames for one in looked["ours"]),
@@ -189,7 +190,7 @@ def _memory(
 # --- clips ---
 
 
-def _all_footage(folder: Path) -> Iterator[Footage]:
+def all_footage(folder: Path) -> Iterator[Footage]:
     yield _sample()
     if real := os.environ.get("YOLOLSTM_REAL_DATA"):
         yield _real(Path(real), folder / "footage")

@@ -14,14 +14,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ from yololstm.skeleton import MEDIAPIPE
 Way = Literal["floor", "ours", "old", "old, following"]
 WAYS: Final[tuple[Way, ...]] = get_args(Way)
 Boxes = NDArray[np.float32]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,23 +87,34 @@ def run(task: Task, cores: Sequence[int]) -> Done:
     """In a new process that may use these cores."""
     task.folder.mkdir(parents=True)
     begun_s = time.time()
+    looked, peak = apart(partial(_look, task), cores)
+    return Done(looked, min(one.begin_s for one in looked) - begun_s, peak)
+
+
+def apart(call: Callable[[], T], cores: Sequence[int] | None = None) -> tuple[T, int]:
+    """What it gives in a new process that may use these cores, and how many bytes that process held
+    at most."""
+    cores = sorted(os.sched_getaffinity(0)) if cores is None else cores
     with (
         _environment(_AS_IN_A_WORKER),
         ProcessPoolExecutor(
             1, get_context("spawn"), initializer=os.sched_setaffinity, initargs=(0, cores)
         ) as process,
     ):
-        looked, peak = process.submit(_look, task).result()
-    return Done(looked, min(one.begin_s for one in looked) - begun_s, peak)
+        return process.submit(_quietly, call).result()
 
 
-def _look(task: Task) -> tuple[list[Looked], int]:
+def _quietly(call: Callable[[], T]) -> tuple[T, int]:
     # MediaPipe talks a lot.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
+    return call(), _memory("VmHWM")
+
+
+def _look(task: Task) -> list[Looked]:
     look = {"floor": floor, "ours": ours}.get(task.way, old)
-    return look(task), _peak_bytes()
+    return look(task)
 
 
 @contextmanager
@@ -316,7 +328,12 @@ def around(frame: NDArray[Any], xy: NDArray[np.float32]) -> Boxes:
     return np.concatenate([frame[:, None], low, high], axis=1).astype(np.float32)
 
 
-def _peak_bytes() -> int:
-    """Not ru_maxrss, in which the parent's lives on."""
+def resident_bytes() -> int:
+    """What this process holds now."""
+    return _memory("VmRSS")
+
+
+def _memory(name: str) -> int:
+    """Bytes. Not ru_maxrss for the most, in which the parent's lives on."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))

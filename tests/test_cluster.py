@@ -50,6 +50,20 @@ def test_work_is_spread_over_single_threaded_processes() -> None:
     assert {outcome[2] for outcome in outcomes} == {"1"}
 
 
+def clocks(_: int) -> dict[str, float]:
+    """What runs beside the work, and how often: ms."""
+    return {name: at.callback_time for name, at in get_worker().periodic_callbacks.items()}
+
+
+def test_worker_is_left_in_peace() -> None:
+    """Dask would look at its stack a hundred times a second."""
+    (found,) = dict(spread(clocks, [1], Workers(1, timeout_s=60))).values()
+    assert isinstance(found, dict)
+    assert "heartbeat" in found
+    assert not [name for name in found if "profile" in name]
+    assert min(found.values()) >= 100
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bug_is_raised(workers: int) -> None:
     with pytest.raises(ZeroDivisionError):
