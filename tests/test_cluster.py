@@ -1,22 +1,22 @@
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from distributed import Client, get_worker
 
+from tests.elsewhere import Elsewhere
+from tests.elsewhere import elsewhere as elsewhere
+from tests.people import ROOT
 from yololstm import cluster
 from yololstm.cluster import Workers, report, spread, still_at_work
 from yololstm.errors import VideoError, WorkerError
@@ -42,7 +42,7 @@ def test_every_item_has_its_outcome(workers: int) -> None:
     assert {i: o[0] for i, o in outcomes.items()} == {i: i**2 for i in (0, 1, 2, 4, 5)}
 
 
-def test_work_is_spread_over_single_threaded_processes() -> None:
+def test_work_is_spread_over_processes_whose_libraries_start_no_threads() -> None:
     outcomes = [outcome for _, outcome in spread(square, [0, 1, 2, 4], Workers(2))]
     pids = {outcome[1] for outcome in outcomes}
     assert len(pids) == 2
@@ -62,6 +62,7 @@ def test_worker_is_left_in_peace() -> None:
     assert "heartbeat" in found
     assert not [name for name in found if "profile" in name]
     assert min(found.values()) >= 100
+    assert found["monitor"] >= 5000
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -94,6 +95,24 @@ def test_a_report_that_nobody_asked_for_is_no_fault() -> None:
 
 def test_nothing_to_do() -> None:
     assert list(spread(square, [])) == []
+
+
+def test_dashboard_is_told_at_a_terminal() -> None:
+    """And there is one."""
+    script = (
+        "from yololstm.cluster import *; from tests.test_cluster import *\n"
+        "list(spread(nap, [20], Workers(1, timeout_s=60)))"
+    )
+    ours, theirs = os.openpty()
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=theirs) as watched:
+        os.close(theirs)
+        with os.fdopen(ours, encoding="utf-8", errors="replace") as terminal:
+            name, _, link = terminal.readline().strip().partition(": ")
+            assert name == "dashboard"
+            assert link.startswith("http://127.0.0.1:")
+            with urllib.request.urlopen(link, timeout=30) as page:
+                assert b"Dask Diagnostic UI" in page.read()
+            watched.kill()
 
 
 # --- processes that die ---
@@ -165,48 +184,6 @@ def test_processes_end_quickly_and_leave_nothing(tmp_path: Path) -> None:
 def where(number: int) -> str:
     time.sleep(0.3)
     return get_worker().address
-
-
-@dataclass
-class Elsewhere:
-    """A scheduler, and workers that are started by hand, as on other machines."""
-
-    address: str
-    scheduler: subprocess.Popen[bytes]
-    workers: dict[str, subprocess.Popen[bytes]]
-
-    def join(self, host: str, *options: str) -> None:
-        command = ("worker", self.address, "--host", host, "--nthreads", "1", "--no-dashboard")
-        self.workers[host] = dask(*command, *options)
-
-    def lose(self, host: str) -> None:
-        """With all that would start it again: a machine that is gone."""
-        os.killpg(self.workers[host].pid, signal.SIGKILL)
-
-
-def dask(*arguments: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "dask", *arguments],
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[Elsewhere]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    scheduler = dask("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
-    one = Elsewhere(f"tcp://127.0.0.1:{port}", scheduler, {})
-    yield one
-    for process in (scheduler, *one.workers.values()):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def test_workers_at_two_addresses_one_of_which_is_lost(elsewhere: Elsewhere) -> None:
@@ -321,7 +298,7 @@ def test_workers_that_all_leave(
     assert done == [0.1, 0.2, 0.3, 0.4]
     told = capfd.readouterr().err.splitlines()
     where = f"warning: {elsewhere.address}: "
-    joining = f"dask worker {elsewhere.address} --nthreads 1"
+    joining = f"dask worker {elsewhere.address} --nthreads 1 --memory-limit 0"
     assert told == [
         f"{where}there is no worker any more. It waits for one: start some, {joining}.",
         f"{where}there are workers again. It goes on.",
@@ -337,7 +314,8 @@ def test_workers_that_leave_for_good(elsewhere: Elsewhere, monkeypatch: pytest.M
     with pytest.raises(WorkerError, match="there was no worker for 2 s") as caught:
         list(outcomes)
     assert caught.value.problem.place == elsewhere.address
-    assert f"dask worker {elsewhere.address} --nthreads 1" in caught.value.problem.remedy
+    joining = f"dask worker {elsewhere.address} --nthreads 1 --memory-limit 0"
+    assert joining in caught.value.problem.remedy
 
 
 def test_reports_do_not_pile_up_on_a_scheduler(elsewhere: Elsewhere) -> None:
@@ -353,6 +331,13 @@ def test_worker_that_cannot_begin_anew(elsewhere: Elsewhere) -> None:
     elsewhere.join("127.0.0.1", "--no-nanny")
     with pytest.raises(WorkerError, match="it has no nanny"):
         list(spread(process, [1], Workers(scheduler=elsewhere.address)))
+
+
+def test_worker_that_would_stop_taking_work(elsewhere: Elsewhere) -> None:
+    elsewhere.join("127.0.0.1", "--memory-limit", "4GB")
+    with pytest.raises(WorkerError, match="it has a limit of memory") as caught:
+        list(spread(process, [1], Workers(scheduler=elsewhere.address)))
+    assert caught.value.problem.remedy.endswith("--nthreads 1 --memory-limit 0")
 
 
 def test_memory_holds_up_no_worker() -> None:

@@ -16,8 +16,8 @@ from yololstm import extractor as extractor_module
 from yololstm.agreement import agreement
 from yololstm.clips import Clip
 from yololstm.cluster import Workers
-from yololstm.errors import VideoError, WeightsError, YololstmError
-from yololstm.extraction import Extracted, Extraction, Job, Recipe
+from yololstm.errors import DataError, VideoError, WeightsError, WorkerError, YololstmError
+from yololstm.extraction import Extracted, Extraction, Job, Recipe, extract_clip
 from yololstm.landmark_store import LandmarkStore
 from yololstm.landmarks import Landmarks
 from yololstm.outcomes import Outcome
@@ -100,6 +100,16 @@ def test_clip_of_an_index(scene: Scene) -> None:
 def test_jobs_reach_other_processes(scene: Scene) -> None:
     job = Job(scene.clip, trees.material(scene.root), scene.recipe())
     assert pickle.loads(pickle.dumps(job)) == job  # noqa: S301
+
+
+def test_process_elsewhere_that_would_make_others(scene: Scene) -> None:
+    """It has another version of something, and would file its own under the recipe of ours."""
+    job = Job(scene.clip, trees.material(scene.root), scene.recipe(), is_elsewhere=True)
+    assert extract_clip(job).outcome.frames == 8
+    job.recipe.__dict__["name"] = "0123456789abcdef"
+    with pytest.raises(YololstmError, match="its code, libraries or weights are not those") as told:
+        extract_clip(job)
+    assert not isinstance(told.value, DataError | WorkerError)
 
 
 def test_faulty_keypoints_cost_no_poses(scene: Scene) -> None:

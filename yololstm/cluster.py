@@ -18,17 +18,18 @@ from dataclasses import dataclass
 from typing import Any, Final, TextIO, TypeVar
 
 import dask
+from dask.system import cpu_count
 from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
 
-from yololstm.console import remark, warn
+from yololstm.console import is_watched, remark, warn
 from yololstm.errors import WorkerError, YololstmError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_ENVIRONMENT: Final = {
+ENVIRONMENT: Final = {
     # The libraries below us start threads of their own; two processes of two threads each on two
     # cores are several times slower than two of one.
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -37,11 +38,11 @@ _ENVIRONMENT: Final = {
     **dict.fromkeys(("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"), str(2**28)),
 }
 _SETTINGS: Final = {
-    "distributed.nanny.pre-spawn-environ": _ENVIRONMENT,
+    "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
     # Who tries again, and when, is decided here.
     "distributed.scheduler.allowed-failures": 0,
-    # For plots that nobody looks at: stacks a hundred times a second, clocks fifty times. On two
-    # cores that are both at work it is 7 % of what they do.
+    # Stacks a hundred times a second, for the dashboard's page of profiles, and clocks fifty times:
+    # on two cores that are both at work that is 5 to 8 % of what they do.
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "500ms",
     "distributed.admin.system-monitor.interval": "5s",
@@ -62,13 +63,13 @@ _on_report: ContextVar[Callable[[int], None]] = ContextVar("_on_report", default
 class Workers:
     """Who does the work.
 
-    number: processes; 0 is one for each core that this process may use, 1 is this process itself.
+    number: processes; 0 is one for each core that this process may use, of which a container can
+    have less than it sees; 1 is this process itself.
     timeout_s: with it, items are worked on in processes of their own, even by one worker, and a
     process that gives no sign of life for so long (see still_at_work) is killed.
     scheduler: the address of a Dask scheduler, tcp://host:8786, in place of local processes. Its
-    workers must run in the same environment and see files under the same paths; start them with
-    ``dask worker --nthreads 1 --nworkers N``. They begin anew for each run, and so serve one at a
-    time.
+    workers must run in the same environment and see files under the same paths; docs/pipeline.md
+    tells how to start them. They begin anew for each run, and so serve one at a time.
     """
 
     number: int = 0
@@ -96,7 +97,7 @@ def spread(
     the timeout, a minute at least. on_report is told, from any thread, all that the function says
     through ``report``.
     """
-    number = min(workers.number or len(os.sched_getaffinity(0)), len(items))
+    number = min(workers.number or cpu_count(), len(items))
     if not items:
         return
     if number <= 1 and workers.timeout_s is None and not workers.scheduler:
@@ -108,7 +109,8 @@ def spread(
     work = functools.partial(_outcome, function, workers.timeout_s or 0.0)
     with _client(number, workers.scheduler) as client:
         client.subscribe_topic(_REPORTS, lambda event: on_report(event[1]))
-        remark(f"dashboard: {client.dashboard_link}")
+        if client.dashboard_link:
+            remark(f"dashboard: {client.dashboard_link}")
         try:
             yield from _completed(client, work, items, workers)
         except (FutureCancelledError, CommClosedError) as error:
@@ -252,7 +254,7 @@ class _Watch:
 
 
 def _joining(scheduler: str) -> str:
-    return f"dask worker {scheduler} --nthreads 1"
+    return f"dask worker {scheduler} --nthreads 1 --memory-limit 0"
 
 
 def _await_another(client: Client, busy: int) -> None:
@@ -289,7 +291,7 @@ def _client(number: int, scheduler: str) -> Iterator[Client]:
             memory_limit=0,
             processes=True,
             host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
+            dashboard_address="127.0.0.1:0" if is_watched() else None,
             silence_logs=logging.CRITICAL,
             preload=[__name__],
         ) as cluster,
@@ -352,10 +354,14 @@ def _claim(client: Client, scheduler: str) -> None:
 def _begin_anew(client: Client, scheduler: str) -> None:
     """Workers that served an earlier run hold its code and what it had loaded."""
     workers = client.scheduler_info(n_workers=-1)["workers"]
-    lasting = sorted(address for address, worker in workers.items() if not worker["nanny"])
-    if lasting:
-        problem = "it has no nanny, and cannot begin anew with the code of today"
-        raise WorkerError(lasting[0], problem, f"Start it: {_joining(scheduler)}")
+    for address, worker in sorted(workers.items()):
+        problem = ""
+        if not worker["nanny"]:
+            problem = "it has no nanny, and cannot begin anew with the code of today"
+        elif worker["memory_limit"]:
+            problem = "it has a limit of memory, near which it would take no work and not say so"
+        if problem:
+            raise WorkerError(address, problem, f"Start it: {_joining(scheduler)}")
     begun = client.restart_workers(list(workers), timeout=_JOIN_S, raise_for_error=False)
     if late := sorted(address for address, said in begun.items() if said != "OK"):
         raise WorkerError(late[0], f"it does not begin anew in {_JOIN_S} s", "Start it again")

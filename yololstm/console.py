@@ -90,7 +90,12 @@ def warn(message: object) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
+def is_watched() -> bool:
+    """Whether somebody sits at a terminal."""
+    return sys.stderr.isatty()
+
+
 def remark(message: object) -> None:
     """For who sits at a terminal, and nobody else."""
-    if sys.stderr.isatty():
+    if is_watched():
         print(message, file=sys.stderr)

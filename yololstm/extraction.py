@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import platform
 import shutil
 import time
 from collections import Counter
@@ -130,6 +131,8 @@ class Job:
     recipe: Recipe
     stored: Path | None = None
     """Where its landmarks lie already, which are then only counted."""
+    is_elsewhere: bool = False
+    """The process may be of another machine, with code, libraries and weights of its own."""
 
 
 @dataclass(frozen=True)
@@ -173,8 +176,12 @@ def _made(job: Job) -> Landmarks:
     if job.recipe.settings is None:
         landmarks = _own(job) or _nobody(job.clip)
     else:
+        if job.is_elsewhere:
+            _check_same(job.recipe)
         with job.material.local(job.clip.path) as path:
+            cluster.still_at_work()
             _check_unchanged(path, job.clip)
+            cluster.still_at_work()
             # Here, because it takes seconds to import, and who finds all in the store needs none.
             from yololstm.extractor import look
 
@@ -203,6 +210,19 @@ def _reader(kind: str) -> DatasetReader:
     return reader(kind, {})
 
 
+def _check_same(recipe: Recipe) -> None:
+    if _recipe_here(recipe.kind, recipe.settings) != recipe.name:
+        problem = "its code, libraries or weights are not those of the machine that gives it work"
+        remedy = "Install the same version there, from the same requirements.txt"
+        raise YololstmError(f"worker on {platform.node()}", problem, remedy)
+
+
+@functools.cache
+def _recipe_here(kind: str, settings: ExtractionSettings | None) -> str:
+    """Its name, which a recipe from elsewhere brings with it."""
+    return Recipe(kind, settings).name
+
+
 _CHANGED: Final = ("it is not the file that was indexed", "Run the index stage again")
 
 
@@ -227,6 +247,15 @@ def _clear(folder: Path) -> None:
         problem = f"it cannot be emptied ({error.strerror})"
         remedy = "See that it is a folder of yours, and that nothing else writes to it"
         raise YololstmError(folder, problem, remedy) from error
+
+
+def _of_clip(clip: Clip, error: YololstmError) -> Problem:
+    """Its place is that in the data set; where it lies differs from machine to machine."""
+    remedy = error.problem.remedy
+    if isinstance(error, WorkerError):
+        # What DVC knows of does not change by it.
+        remedy += "; then dvc repro -sf extract"
+    return replace(error.problem, place=clip.path, remedy=remedy)
 
 
 def _summary(left_out: Sequence[Problem], n: int) -> str:
@@ -267,7 +296,7 @@ class Extraction:
         _clear(self.out)
         with progress("extract", total=len(clips), unit="clips") as advance:
             for clip in clips:
-                found = self._taken(clip)
+                found = self._taken(clip, is_elsewhere=bool(workers.scheduler))
                 if isinstance(found, Job):
                     jobs.append(found)
                 else:
@@ -276,8 +305,7 @@ class Extraction:
             begun_s, frames = time.monotonic(), 0
             for job, result in spread(self.extract, jobs, workers):
                 if isinstance(result, DataError | WorkerError):
-                    # The place in the data set; where it lies differs from machine to machine.
-                    left_out.append(replace(result.problem, place=job.clip.path))
+                    left_out.append(_of_clip(job.clip, result))
                     warn(left_out[-1])
                 elif isinstance(result, YololstmError):
                     raise result
@@ -301,9 +329,9 @@ class Extraction:
         if wanted:
             seeding.seed(self.store, wanted, self.out, self.index)
 
-    def _taken(self, clip: Clip) -> Outcome | Job:
+    def _taken(self, clip: Clip, is_elsewhere: bool) -> Outcome | Job:
         """Out of the store; or what must still be done."""
-        job = Job(clip, self.material, self.recipe)
+        job = Job(clip, self.material, self.recipe, is_elsewhere=is_elsewhere)
         key = self.recipe.key(clip)
         content = self.store.get(key) if key else None
         if content is None:

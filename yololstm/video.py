@@ -291,6 +291,9 @@ def _decoded(path: Path, start_s: float) -> Iterator[tuple[int, float, av.VideoF
 
 def _decode(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[_Shown]:
     stream.thread_type = "AUTO"
+    # As many as there are cores would each hold pictures, in every process, of which there may be
+    # as many as cores.
+    stream.codec_context.thread_count = 2
     try:
         for frame in _frames(container, stream):
             if frame.pts is None or frame.time is None:

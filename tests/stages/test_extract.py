@@ -13,6 +13,8 @@ import yaml
 
 from tests import drawn
 from tests.datasets import trees
+from tests.elsewhere import Elsewhere
+from tests.elsewhere import elsewhere as elsewhere
 from yololstm import datasets, extractor, storage
 from yololstm.clips import Clip
 from yololstm.detector_training import train
@@ -55,12 +57,13 @@ class Project:
         format: str = "parquet",
         source: str = "video",
         backend: str = "mediapipe",
+        cluster: str = "",
         **data: Any,
     ) -> Done:
         params = yaml.safe_load((drawn.ROOT / "params.yaml").read_text(encoding="utf-8"))
         params["data"] |= {"kind": "folder"} | data
         params["extract"] |= {"workers": workers, "format": format, "source": source}
-        params["extract"]["backend"] = backend
+        params["extract"] |= {"backend": backend, "cluster": cluster}
         Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         stage = runpy.run_path(str(drawn.ROOT / "stages" / "extract.py"))
         extractor.opened.cache_clear()  # what a new process would not have
@@ -110,6 +113,16 @@ def test_clips_of_nobody(project: Project) -> None:
         landmarks = storage.read_landmarks(path)
         assert len(landmarks) == 0
         assert landmarks.source.n_frames == trees.N_FRAMES
+
+
+def test_clips_by_a_cluster_elsewhere(project: Project, elsewhere: Elsewhere) -> None:
+    project.shop(n=2)
+    for host in ("127.0.0.1", "127.0.0.2"):
+        elsewhere.join(host)
+    assert project.extract(cluster=elsewhere.address) == Done(0, "")
+    report = storage.read_json(REPORT)
+    assert (report["clips"], report["frames"]) == (2, 2 * trees.N_FRAMES)
+    assert len(list(OUT.iterdir())) == 2
 
 
 def test_landmarks_of_earlier_clips_do_not_stay_unnoticed(project: Project) -> None:
