@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from benchmarks import ways
+from benchmarks.remux import cut
 from benchmarks.ways import Boxes, Done, Looked, Task, Way
 from yololstm import datasets, video, weights
 from yololstm.clips import Clip
@@ -36,6 +37,7 @@ SHARED = 1 / 3
 """Of the smaller of two boxes, for them to be of one person."""
 ROUNDS = 4
 """How often cores look at the same clips by the clock: all have something to do for long."""
+ONE_BY_ONE_S = 30
 LONGER = 4
 """How many times over a clip is shown, to see whether memory grows with it."""
 
@@ -63,6 +65,9 @@ def measure() -> dict[str, float]:
         for footage in all_footage(Path(folder)):
             measured = _measured(footage, Path(folder, footage.name))
             rows |= {f"{footage.name}: {what}": figure for what, figure in measured.items()}
+        if real := os.environ.get("YOLOLSTM_REAL_DATA"):
+            measured = _one_by_one(Path(real), Path(folder, "one by one"))
+            rows |= {f"one by one: {what}": figure for what, figure in measured.items()}
     return rows
 
 
@@ -96,9 +101,14 @@ def _measured(footage: Footage, folder: Path) -> dict[str, float]:
         "ours, until the first clip, s": done["ours"].start_s,
         f"ours, {len(cores)} cores, until the first clip, s": everywhere.start_s,
     }
-    return (
-        rows | _who_is_found(footage, looked) | _memory(footage, done, folder / "long", cores[:1])
-    )
+    return {
+        **rows,
+        **_who_is_found(footage, looked),
+        **_memory(footage, done, folder / "long", cores[:1]),
+        f"ours, {len(cores)} cores, peak MB of a worker": max(
+            one.peak_bytes / 1e6 for one in everywhere.looked
+        ),
+    }
 
 
 def _speed(looked: Sequence[Looked]) -> float:
@@ -128,6 +138,24 @@ def _alone(footage: Footage, looked: Mapping[Way, Sequence[Looked]]) -> dict[str
     alone = {clip for clip, person in footage.truth.items() if _most_at_once(person) == 1}
     speed = {way: _speed([one for one in of if one.clip_id in alone]) for way, of in looked.items()}
     return {f"one person: ours / {way}": speed["ours"] / speed[way] for way in OLD}
+
+
+def _one_by_one(real: Path, folder: Path) -> dict[str, float]:
+    """On real footage with one person at a time, where the detector looks at each frame, or at each
+    so many-th."""
+    label = folder / "raw" / "normal"
+    label.mkdir(parents=True)
+    cut(real / "data/video/one-by-one-person-detection.mp4", label / "one-by-one.mp4", ONE_BY_ONE_S)
+    footage = _of_real(real, "one by one", folder / "raw")
+    core = sorted(os.sched_getaffinity(0))[:1]
+    old = {way: _speed(ways.run(footage.task(way, folder / way), core).looked) for way in OLD}
+    rows = {}
+    for every in (1, 2, 3):
+        fewer = replace(footage, settings=replace(footage.settings, detect_every=every))
+        speed = _speed(ways.run(fewer.task("ours", folder / f"ours-{every}"), core).looked)
+        seen = f"detector at every {every}." if every > 1 else "detector at each"
+        rows |= {f"{seen} frame: ours / {way}": speed / old[way] for way in OLD}
+    return rows
 
 
 def _who_is_found(footage: Footage, looked: Mapping[Way, Sequence[Looked]]) -> dict[str, float]:
@@ -222,12 +250,16 @@ def _real(real: Path, folder: Path) -> Footage:
     every = sorted(real.glob("data/aihub_clips/*.mp4"))
     for path in every[:: max(1, len(every) // N_REAL)]:
         shutil.copy(path, label)
+    return _of_real(real, "real", folder)
+
+
+def _of_real(real: Path, name: str, folder: Path) -> Footage:
     settings = replace(
         _usual(settings_of(Path.cwd())),
         weights=real / "models" / "yolo11n_int8_openvino_model",
         imgsz=640,
     )
-    return Footage("real", "folder", folder, _clips(folder), settings)
+    return Footage(name, "folder", folder, _clips(folder), settings)
 
 
 def _usual(settings: ExtractionSettings) -> ExtractionSettings:

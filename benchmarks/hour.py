@@ -1,7 +1,7 @@
 """Memory over an hour of video that is streamed, every frame looked at: a clip shown over and over.
 
-Of 1080p where YOLOLSTM_REAL_DATA names real footage, else of the sample. In a process that does
-with the video what a worker of the extract stage does with a clip, and nothing else.
+Of 1080p where YOLOLSTM_REAL_DATA names real footage, else of the sample. In a process of its own,
+with the environment of a worker of the extract stage and the networks that it has.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import av
-
 from benchmarks import ways
 from benchmarks.extract import all_footage
+from benchmarks.remux import repeat
 from yololstm import video
 from yololstm.extractor import Extractor
 from yololstm.settings import ExtractionSettings
@@ -44,24 +43,6 @@ def measure() -> dict[str, float]:
             **{f"MB, {what}": size / 1e6 for what, size in sizes.items()},
             "MB, peak": peak / 1e6,
         }
-
-
-def repeat(clip: Path, path: Path, times: int) -> None:
-    """Write the packets of a clip again and again, none encoded anew."""
-    info = video.probe(clip)
-    shown_s = info.n_frames / info.fps
-    with av.open(str(path), "w") as out:
-        with av.open(str(clip)) as container:
-            stream = out.add_stream_from_template(container.streams.video[0])
-        for number in range(times):
-            with av.open(str(clip)) as container:
-                given = container.streams.video[0]
-                later = number * round(shown_s / given.time_base)
-                for packet in container.demux(given):
-                    if packet.pts is not None and packet.dts is not None:
-                        packet.pts, packet.dts = packet.pts + later, packet.dts + later
-                        packet.stream = stream
-                        out.mux(packet)
 
 
 def _watched(path: Path, settings: ExtractionSettings, every: int) -> tuple[dict[str, int], float]:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from yololstm import storage
 from yololstm.clips import Clip
-from yololstm.cluster import Workers
+from yololstm.cluster import ENVIRONMENT, Workers
 from yololstm.extraction import Extracted, Extraction, Job, Recipe, extract_clip
 from yololstm.landmark_store import LandmarkStore
 from yololstm.material import Material
@@ -62,17 +62,11 @@ class Looked(NamedTuple):
     begin_s: float
     end_s: float
     worker: int
+    peak_bytes: int
+    """Resident until then, of the process that looked."""
     person: Boxes
     """(N, 5) frame, and around a person's joints x0, y0, x1, y1 in pixels; of the floor, around the
     whole person."""
-
-
-_AS_IN_A_WORKER: Final = {
-    "OMP_NUM_THREADS": "1",
-    "MALLOC_TRIM_THRESHOLD_": str(2**28),
-    "MALLOC_MMAP_THRESHOLD_": str(2**28),
-}
-"""What the extract stage gives each of its own."""
 
 
 class Done(NamedTuple):
@@ -96,7 +90,7 @@ def apart(call: Callable[[], T], cores: Sequence[int] | None = None) -> tuple[T,
     at most."""
     cores = sorted(os.sched_getaffinity(0)) if cores is None else cores
     with (
-        _environment(_AS_IN_A_WORKER),
+        _environment(ENVIRONMENT),
         ProcessPoolExecutor(
             1, get_context("spawn"), initializer=os.sched_setaffinity, initargs=(0, cores)
         ) as process,
@@ -259,7 +253,8 @@ class _Clock:
     def looked(self, clip: Clip, frames: int) -> Looked:
         self.pause()
         times = self._cpu_s, self._begin_s, time.time()
-        return Looked(clip.clip_id, frames, *times, os.getpid(), np.empty((0, 5), np.float32))
+        nobody = np.empty((0, 5), np.float32)
+        return Looked(clip.clip_id, frames, *times, os.getpid(), _memory("VmHWM"), nobody)
 
 
 def _landmarker(model: Path, mode: str) -> Any:

@@ -16,7 +16,7 @@ from yololstm import video
 
 
 def looked(begin_s: float, end_s: float, worker: int, frames: int = 60) -> Looked:
-    return Looked("clip", frames, 1.0, begin_s, end_s, worker, np.empty((0, 5), np.float32))
+    return Looked("clip", frames, 1.0, begin_s, end_s, worker, 0, np.empty((0, 5), np.float32))
 
 
 def boxes(*rows: tuple[float, ...]) -> Boxes:
