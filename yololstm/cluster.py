@@ -109,8 +109,7 @@ def spread(
     work = functools.partial(_outcome, function, workers.timeout_s or 0.0)
     with _client(number, workers.scheduler) as client:
         client.subscribe_topic(_REPORTS, lambda event: on_report(event[1]))
-        if client.dashboard_link:
-            remark(f"dashboard: {client.dashboard_link}")
+        remark(f"dashboard: {client.dashboard_link}")
         try:
             yield from _completed(client, work, items, workers)
         except (FutureCancelledError, CommClosedError) as error:
@@ -291,7 +290,8 @@ def _client(number: int, scheduler: str) -> Iterator[Client]:
             memory_limit=0,
             processes=True,
             host="127.0.0.1",
-            dashboard_address="127.0.0.1:0" if is_watched() else None,
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": is_watched()},
             silence_logs=logging.CRITICAL,
             preload=[__name__],
         ) as cluster,
