@@ -1,9 +1,7 @@
-"""The index stage as DVC runs it: a process in the project's root, told its paths."""
+"""The index stage as DVC runs it: in the project's root, told its paths."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,8 @@ from tests.datasets.trees import (
     put,
     put_pair,
 )
+from tests.stages import running
+from tests.stages.running import Done
 from yololstm import datasets, storage
 
 ROOT = Path(__file__).parents[2]
@@ -28,22 +28,15 @@ PAGE = Path("data/reports/index.html")
 PRIVATE = Path("data/private/index.html")
 
 
-def run(project: Path, tree: Tree, **data: Any) -> subprocess.CompletedProcess[str]:
+def run(project: Path, tree: Tree, **data: Any) -> Done:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     root = tree.root.name
     params["data"] |= {"kind": tree.kind, "root": root, "shareable": [root], **data}
     (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    command = [sys.executable, str(ROOT / "stages" / "index.py"), root]
-    return subprocess.run(
-        [*command, *map(str, (INDEX, REPORT, PAGE, PRIVATE))],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return running.run("index", project, [root, *map(str, (INDEX, REPORT, PAGE, PRIVATE))])
 
 
-def told(done: subprocess.CompletedProcess[str]) -> list[str]:
+def told(done: Done) -> list[str]:
     """What it warned of. The trees hold one video under many names, which goes without saying."""
     lines = [line for line in done.stderr.splitlines() if "byte for byte" not in line]
     return [line for line in lines if "more such, which the report lists" not in line]

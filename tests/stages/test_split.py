@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +13,8 @@ import yaml
 
 from tests import people
 from tests.people import ROOT
-from tests.stages.running import run_well
+from tests.stages import running
+from tests.stages.running import Done, run_well
 from tests.test_splits import LABELS, clip, takes
 from yololstm import storage
 from yololstm.clips import Clip
@@ -23,9 +22,7 @@ from yololstm.clips import Clip
 INDEX, SPLITS, REPORT = Path("data/index.csv"), Path("data/splits.csv"), Path("data/split.json")
 
 
-def run(
-    folder: Path, clips: Sequence[Clip], *fold: str, **data: Any
-) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, clips: Sequence[Clip], *fold: str, **data: Any) -> Done:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["data"] |= data
     params["labels"] = list(LABELS)
@@ -33,10 +30,7 @@ def run(
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     clips = [replace(c, sha256=c.sha256 or c.clip_id) for c in clips]
     storage.write_index(folder / INDEX, sorted(clips, key=lambda c: c.clip_id))
-    command = [sys.executable, str(ROOT / "stages/split.py"), *map(str, (INDEX, SPLITS, REPORT))]
-    return subprocess.run(
-        [*command, *fold], cwd=folder, capture_output=True, text=True, check=False
-    )
+    return running.run("split", folder, [*map(str, (INDEX, SPLITS, REPORT)), *fold])
 
 
 def read(folder: Path) -> list[Clip]:
@@ -69,8 +63,8 @@ def test_what_is_held_out_is_what_is_measured(tmp_path: Path, split: str, held_o
     data, short = {"split": split, "held_out": held_out}, {"epochs": 1, "seeds": [0]}
     made = people.project(tmp_path, {"train": 9}, data=data)
     set_places(made)
-    command = [sys.executable, str(ROOT / "stages/split.py"), *map(str, (INDEX, SPLITS, REPORT))]
-    subprocess.run(command, cwd=made, check=True, capture_output=True)
+    done = running.run("split", made, [str(path) for path in (INDEX, SPLITS, REPORT)])
+    assert done.returncode == 0, done.stderr
     people.set_params(made, data=data, train=short)
     for stage in ("segment", "leaks", "train", "finish", "evaluate"):
         run_well(stage, made)
