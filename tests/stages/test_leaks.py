@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.people import LABELS, ROOT, project, set_params
+from tests.people import LABELS, project, set_params
+from tests.stages import running
 from tests.stages.running import run_well
 from yololstm import storage
 from yololstm.clips import SPLITS, Clip
@@ -42,14 +40,7 @@ def read(folder: Path) -> dict[str, Clip]:
 
 def run(folder: Path) -> tuple[int, list[str], Any]:
     """Exit status, lines on stderr, and the report."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "stages/leaks.py"), *PATHS],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = running.run("leaks", folder)
     return done.returncode, done.stderr.splitlines(), storage.read_json(folder / REPORT)
 
 
