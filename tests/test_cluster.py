@@ -11,6 +11,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from distributed import Client, get_worker
 
@@ -113,6 +114,32 @@ def test_dashboard_is_told_at_a_terminal() -> None:
             with urllib.request.urlopen(link, timeout=30) as page:
                 assert b"Dask Diagnostic UI" in page.read()
             watched.kill()
+
+
+def resident() -> int:
+    """Bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def hoard(_: int) -> int:
+    """How many bytes more the process holds after four threads that are all still there have had
+    100 MB each, one after the other."""
+    before, turn, end = resident(), threading.Lock(), threading.Barrier(4)
+
+    def use(_: int) -> None:
+        with turn:
+            assert sum(block[0] for block in [np.ones(2**17) for _ in range(100)]) == 100
+        end.wait()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(use, range(4)))
+    return resident() - before
+
+
+def test_threads_of_a_worker_share_what_they_have_had() -> None:
+    ((_, more),) = spread(hoard, [1], Workers(1, timeout_s=60))
+    assert isinstance(more, int)
+    assert more < 200e6
 
 
 # --- processes that die ---
