@@ -173,11 +173,11 @@ def _stored(job: Job) -> Landmarks | None:
 
 
 def _made(job: Job) -> Landmarks:
+    if job.is_elsewhere:
+        _check_same(job.recipe)
     if job.recipe.settings is None:
         landmarks = _own(job) or _nobody(job.clip)
     else:
-        if job.is_elsewhere:
-            _check_same(job.recipe)
         with job.material.local(job.clip.path) as path:
             cluster.still_at_work()
             _check_unchanged(path, job.clip)
