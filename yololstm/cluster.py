@@ -313,6 +313,7 @@ def dask_setup(worker: object) -> None:
 
 @contextlib.contextmanager
 def _reached(scheduler: str) -> Iterator[Client]:
+    remark(f"{scheduler}: waiting for it and for workers, up to {_JOIN_S} s for each")
     try:
         client = Client(scheduler, set_as_default=False, timeout=_JOIN_S)
     except (OSError, TimeoutError) as error:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from yololstm import cluster, fingerprint, landmark_store, seeding, storage
 from yololstm.clips import Clip
 from yololstm.cluster import Workers, spread
-from yololstm.console import progress, warn
+from yololstm.console import progress, remark, warn
 from yololstm.datasets import WITH_KEYPOINTS, WITHOUT_VIDEO, DatasetReader, reader
 from yololstm.detector import checksum
 from yololstm.errors import (
@@ -302,6 +302,7 @@ class Extraction:
                 else:
                     outcomes.append(found)
                     advance(1)
+            remark(f"extract: {len(outcomes)} of {len(clips)} clips are stored, {len(jobs)} to do")
             begun_s, frames = time.monotonic(), 0
             for job, result in spread(self.extract, jobs, workers):
                 if isinstance(result, DataError | WorkerError):
