@@ -37,6 +37,7 @@ SHARED = 1 / 3
 """Of the smaller of two boxes, for them to be of one person."""
 ROUNDS = 4
 """How often cores look at the same clips by the clock: all have something to do for long."""
+ONE_BY_ONE = "data/video/one-by-one-person-detection.mp4"
 ONE_BY_ONE_S = 30
 LONGER = 4
 """How many times over a clip is shown, to see whether memory grows with it."""
@@ -65,8 +66,9 @@ def measure() -> dict[str, float]:
         for footage in all_footage(Path(folder)):
             measured = _measured(footage, Path(folder, footage.name))
             rows |= {f"{footage.name}: {what}": figure for what, figure in measured.items()}
-        if real := os.environ.get("YOLOLSTM_REAL_DATA"):
-            measured = _one_by_one(Path(real), Path(folder, "one by one"))
+        alone = Path(os.environ.get("YOLOLSTM_REAL_DATA", ""), ONE_BY_ONE)
+        if alone.exists():
+            measured = _one_by_one(alone, Path(folder, "one by one"))
             rows |= {f"one by one: {what}": figure for what, figure in measured.items()}
     return rows
 
@@ -140,13 +142,13 @@ def _alone(footage: Footage, looked: Mapping[Way, Sequence[Looked]]) -> dict[str
     return {f"one person: ours / {way}": speed["ours"] / speed[way] for way in OLD}
 
 
-def _one_by_one(real: Path, folder: Path) -> dict[str, float]:
+def _one_by_one(clip: Path, folder: Path) -> dict[str, float]:
     """On real footage with one person at a time, where the detector looks at each frame, or at each
     so many-th."""
     label = folder / "raw" / "normal"
     label.mkdir(parents=True)
-    cut(real / "data/video/one-by-one-person-detection.mp4", label / "one-by-one.mp4", ONE_BY_ONE_S)
-    footage = _of_real(real, "one by one", folder / "raw")
+    cut(clip, label / "one-by-one.mp4", ONE_BY_ONE_S)
+    footage = _of_real(clip.parents[2], "one by one", folder / "raw")
     core = sorted(os.sched_getaffinity(0))[:1]
     old = {way: _speed(ways.run(footage.task(way, folder / way), core).looked) for way in OLD}
     rows = {}

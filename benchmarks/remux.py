@@ -27,12 +27,13 @@ def repeat(clip: Path, path: Path, times: int) -> None:
 
 
 def cut(clip: Path, path: Path, until_s: float) -> None:
-    """Write its beginning."""
+    """Write its beginning: what is decoded until then, and so all that it refers to."""
     with _like(clip, path) as (out, stream):
         for packet in _packets(clip):
-            if packet.pts * packet.time_base < until_s:
-                packet.stream = stream
-                out.mux(packet)
+            if packet.dts * packet.time_base >= until_s:
+                return
+            packet.stream = stream
+            out.mux(packet)
 
 
 @contextmanager

@@ -36,7 +36,8 @@ def main(root: str, index: str, detector: str, out: str, report: str) -> None:
     workers = Workers(options.workers, options.timeout_s, options.cluster or usual_scheduler())
     done, left_out = batch.run(storage.read_index(Path(index)), workers)
     storage.write_json(Path(report), outcomes.report(done, left_out))
-    print(outcomes.summary(done, left_out, by_detector=settings is not None))
+    by_detector = settings is not None and settings.weights is not None
+    print(outcomes.summary(done, left_out, by_detector))
     outcomes.check(done, left_out, params.data.max_left_out)
 
 

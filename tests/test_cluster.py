@@ -332,6 +332,21 @@ def test_workers_that_all_leave(
     ]
 
 
+def test_worker_that_joins_late_and_would_stop_taking_work(
+    elsewhere: Elsewhere, capfd: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere.join("127.0.0.1")
+    outcomes = spread(nap, [0.1, 0.2, 0.3], Workers(scheduler=elsewhere.address))
+    next(outcomes)
+    elsewhere.join("127.0.0.2", "--memory-limit", "4GB")
+    with Client(elsewhere.address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=60)
+    assert len(list(outcomes)) == 2
+    (told,) = capfd.readouterr().err.splitlines()
+    assert told.startswith("warning: tcp://127.0.0.2:")
+    assert "it has a limit of memory" in told
+
+
 def test_workers_that_leave_for_good(elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_PATIENCE_S", 1)
     elsewhere.join("127.0.0.1")

@@ -104,12 +104,13 @@ def test_jobs_reach_other_processes(scene: Scene) -> None:
 
 def test_process_elsewhere_that_would_make_others(scene: Scene) -> None:
     """It has another version of something, and would file its own under the recipe of ours."""
-    job = Job(scene.clip, trees.material(scene.root), scene.recipe(), is_elsewhere=True)
+    recipe = scene.recipe()
+    job = Job(scene.clip, trees.material(scene.root), recipe, names=recipe.names)
     assert extract_clip(job).outcome.frames == 8
-    job.recipe.__dict__["name"] = "0123456789abcdef"
-    with pytest.raises(YololstmError, match="its code, libraries or weights are not those") as told:
-        extract_clip(job)
-    assert not isinstance(told.value, DataError | WorkerError)
+    for names in (("other", recipe.counting), (recipe.name, "other")):
+        with pytest.raises(YololstmError, match="its code, libraries or weights are not") as told:
+            extract_clip(replace(job, names=names))
+        assert not isinstance(told.value, DataError | WorkerError)
 
 
 def test_faulty_keypoints_cost_no_poses(scene: Scene) -> None:

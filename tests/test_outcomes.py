@@ -33,9 +33,9 @@ def test_too_many_left_out(clip: Clip) -> None:
 def test_summary_says_where_a_detector_knows_nobody(clip: Clip) -> None:
     somebody, nobody = (Outcome(clip, 1, Tally(persons=n), None) for n in (1, 0))
     problem = [Problem("a.mp4", "cut short", "Fetch it again")]
-    found = outcomes.summary([somebody, nobody], problem, by_detector=True)
-    assert found == "2 clips; 1 left out; nobody in 1"
-    assert "detector.weights" in outcomes.summary([nobody] * 2, [], by_detector=True)
+    found = outcomes.summary([somebody, somebody, nobody], problem, by_detector=True)
+    assert found == "3 clips; 1 left out; nobody in 1"
+    assert "detector.weights" in outcomes.summary([somebody, nobody], [], by_detector=True)
     assert "detector.weights" not in outcomes.summary([nobody] * 2, [], by_detector=False)
     assert "detector.weights" not in outcomes.summary([], problem, by_detector=True)
 

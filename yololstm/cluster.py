@@ -165,15 +165,20 @@ def _completed(
 ) -> Iterator[tuple[Item, Result | YololstmError]]:
     """One item at a time is handed out to each worker, so that an item which kills its worker takes
     no other with it."""
-    waiting, again = deque(items), set[int]()
+    waiting, again, known = deque(items), set[int](), set[str]()
     begun: dict[Future[Any], Item] = {}
     completed = queue.SimpleQueue[Future[Any]]()
     watch = _Watch(workers)
 
     def hand_out() -> None:
-        number = _n_workers(client)
-        watch.see(number)
-        free = number - len(begun)
+        there = _addresses(client)
+        if workers.scheduler and there - known:
+            for address, problem in _unfit(client):
+                if address not in known:
+                    warn(f"{address}: {problem}. Start it: {_joining(workers.scheduler)}.")
+        known.update(there)
+        watch.see(len(there))
+        free = len(there) - len(begun)
         # One waits for the first worker that there will be.
         while waiting and (free > 0 or not begun):
             future = client.submit(work, item := waiting.popleft(), pure=False)
@@ -201,9 +206,10 @@ def _completed(
         hand_out()
 
 
-def _n_workers(client: Client) -> int:
+def _addresses(client: Client) -> set[str]:
+    """Of the workers that there are."""
     try:
-        return len(client.nthreads())
+        return {*client.nthreads()}
     except OSError as error:
         raise CommClosedError(str(error)) from error
 
@@ -356,15 +362,21 @@ def _claim(client: Client, scheduler: str) -> None:
 
 def _begin_anew(client: Client, scheduler: str) -> None:
     """Workers that served an earlier run hold its code and what it had loaded."""
-    workers = client.scheduler_info(n_workers=-1)["workers"]
-    for address, worker in sorted(workers.items()):
-        problem = ""
-        if not worker["nanny"]:
-            problem = "it has no nanny, and cannot begin anew with the code of today"
-        elif worker["memory_limit"]:
-            problem = "it has a limit of memory, near which it would take no work and not say so"
-        if problem:
-            raise WorkerError(address, problem, f"Start it: {_joining(scheduler)}")
-    begun = client.restart_workers(list(workers), timeout=_JOIN_S, raise_for_error=False)
+    for address, problem in _unfit(client):
+        raise WorkerError(address, problem, f"Start it: {_joining(scheduler)}")
+    workers = sorted(_addresses(client))
+    begun = client.restart_workers(workers, timeout=_JOIN_S, raise_for_error=False)
     if late := sorted(address for address, said in begun.items() if said != "OK"):
         raise WorkerError(late[0], f"it does not begin anew in {_JOIN_S} s", "Start it again")
+
+
+def _unfit(client: Client) -> Iterator[tuple[str, str]]:
+    """Addresses of workers that should not be given work, and why."""
+    for address, worker in sorted(client.scheduler_info(n_workers=-1)["workers"].items()):
+        if not worker["nanny"]:
+            yield address, "it has no nanny, and cannot begin anew with the code of today"
+        elif worker["memory_limit"]:
+            yield (
+                address,
+                "it has a limit of memory, near which it silently takes no work",
+            )

@@ -84,6 +84,11 @@ class Recipe:
         """Likewise, how they are counted and compared with the data set's own keypoints."""
         return _computed(self.kind, _READING, _COUNTING)
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """All that two machines must have in common."""
+        return self.name, self.counting
+
     def key(self, clip: Clip) -> str:
         """Of a clip's landmarks. Empty where nothing says what they are made of."""
         if self.settings is not None:
@@ -131,8 +136,9 @@ class Job:
     recipe: Recipe
     stored: Path | None = None
     """Where its landmarks lie already, which are then only counted."""
-    is_elsewhere: bool = False
-    """The process may be of another machine, with code, libraries and weights of its own."""
+    names: tuple[str, str] | None = None
+    """Of the recipe, see Recipe.names, where it is carried out by processes that may be of another
+    machine, with code, libraries and weights of its own."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,8 @@ def extract_clip(job: Job) -> Extracted:
 
     Each process loads its models once, for all clips that it is given.
     """
+    if job.names is not None:
+        _check_same(job.recipe, job.names)
     landmarks = _stored(job)
     if landmarks is None:
         landmarks = _made(job)
@@ -173,8 +181,6 @@ def _stored(job: Job) -> Landmarks | None:
 
 
 def _made(job: Job) -> Landmarks:
-    if job.is_elsewhere:
-        _check_same(job.recipe)
     if job.recipe.settings is None:
         landmarks = _own(job) or _nobody(job.clip)
     else:
@@ -210,17 +216,17 @@ def _reader(kind: str) -> DatasetReader:
     return reader(kind, {})
 
 
-def _check_same(recipe: Recipe) -> None:
-    if _recipe_here(recipe.kind, recipe.settings) != recipe.name:
+def _check_same(recipe: Recipe, names: tuple[str, str]) -> None:
+    if _names_here(recipe.kind, recipe.settings) != names:
         problem = "its code, libraries or weights are not those of the machine that gives it work"
         remedy = "Install the same version there, from the same requirements.txt"
         raise YololstmError(f"worker on {platform.node()}", problem, remedy)
 
 
 @functools.cache
-def _recipe_here(kind: str, settings: ExtractionSettings | None) -> str:
-    """Its name, which a recipe from elsewhere brings with it."""
-    return Recipe(kind, settings).name
+def _names_here(kind: str, settings: ExtractionSettings | None) -> tuple[str, str]:
+    """Found anew: a recipe from elsewhere may bring its own with it."""
+    return Recipe(kind, settings).names
 
 
 _CHANGED: Final = ("it is not the file that was indexed", "Run the index stage again")
@@ -296,7 +302,7 @@ class Extraction:
         _clear(self.out)
         with progress("extract", total=len(clips), unit="clips") as advance:
             for clip in clips:
-                found = self._taken(clip, is_elsewhere=bool(workers.scheduler))
+                found = self._taken(clip, self.recipe.names if workers.scheduler else None)
                 if isinstance(found, Job):
                     jobs.append(found)
                 else:
@@ -330,9 +336,9 @@ class Extraction:
         if wanted:
             seeding.seed(self.store, wanted, self.out, self.index)
 
-    def _taken(self, clip: Clip, is_elsewhere: bool) -> Outcome | Job:
+    def _taken(self, clip: Clip, names: tuple[str, str] | None) -> Outcome | Job:
         """Out of the store; or what must still be done."""
-        job = Job(clip, self.material, self.recipe, is_elsewhere=is_elsewhere)
+        job = Job(clip, self.material, self.recipe, names=names)
         key = self.recipe.key(clip)
         content = self.store.get(key) if key else None
         if content is None:

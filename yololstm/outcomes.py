@@ -80,10 +80,10 @@ def check(outcomes: Sequence[Outcome], left_out: Sequence[Problem], max_left_out
 
 
 def summary(outcomes: Sequence[Outcome], left_out: Sequence[Problem], by_detector: bool) -> str:
-    """In a line. by_detector: persons are those that a detector finds."""
+    """In a line. by_detector: persons are those that detector.weights find."""
     nobody = sum(outcome.tally.persons == 0 for outcome in outcomes)
     said = f"{len(outcomes)} clips; {len(left_out)} left out; nobody in {nobody}"
-    if by_detector and nobody == len(outcomes) > 0:
+    if by_detector and outcomes and nobody >= len(outcomes) / 2:
         return f"{said}. Give detector.weights that know such footage: see docs/data.md"
     return said
 

@@ -33,5 +33,8 @@ def test_clip_goes_on_and_on(clip: Path, tmp_path: Path) -> None:
 
 def test_clip_ends_early(clip: Path, tmp_path: Path) -> None:
     shorter = tmp_path / "shorter.mp4"
-    remux.cut(clip, shorter, 1.0)
-    np.testing.assert_allclose(video.frame_times(shorter), np.arange(3) / 3, atol=1e-3)
+    remux.cut(clip, shorter, 0.5)
+    once = [frame.image for frame in video.read(clip)]
+    beginning = [frame.image for frame in video.read(shorter)]
+    assert 2 <= len(beginning) < len(once)
+    np.testing.assert_array_equal(beginning, once[: len(beginning)])

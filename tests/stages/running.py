@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import runpy
 import sys
 from collections.abc import Iterator, Sequence
@@ -54,6 +55,7 @@ def run(name: str, folder: Path, arguments: Sequence[str] | None = None) -> Done
     with (
         contextlib.chdir(folder),
         mock.patch.object(sys, "argv", [script, *given]),
+        mock.patch.dict(os.environ),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         _torch_as_it_is(),
@@ -62,7 +64,7 @@ def run(name: str, folder: Path, arguments: Sequence[str] | None = None) -> Done
             runpy.run_path(script, run_name="__main__")
             code = 0
         except SystemExit as end:
-            code = int(end.code or 0)
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
     return Done(code, out.getvalue(), err.getvalue())
 
 

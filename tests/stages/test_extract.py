@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from distributed import Client
 
 from tests import drawn
 from tests.datasets import trees
 from tests.elsewhere import Elsewhere
 from tests.elsewhere import elsewhere as elsewhere
-from yololstm import datasets, extractor, storage
+from yololstm import datasets, extraction, extractor, storage
 from yololstm.clips import Clip
 from yololstm.detector_training import train
 
@@ -119,10 +120,25 @@ def test_clips_by_a_cluster_elsewhere(project: Project, elsewhere: Elsewhere) ->
     project.shop(n=2)
     for host in ("127.0.0.1", "127.0.0.2"):
         elsewhere.join(host)
+    with Client(elsewhere.address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=60)
     assert project.extract(cluster=elsewhere.address) == Done(0, "")
     report = storage.read_json(REPORT)
     assert (report["clips"], report["frames"]) == (2, 2 * trees.N_FRAMES)
     assert len(list(OUT.iterdir())) == 2
+
+
+def test_cluster_with_other_code(
+    project: Project, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here it is the one that gives work which says that it has other code."""
+    project.shop(n=1)
+    elsewhere.join("127.0.0.1")
+    monkeypatch.setattr(extraction.Recipe, "names", ("other", "other"))
+    done = project.extract(cluster=elsewhere.address)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: worker on ")
+    assert "its code, libraries or weights are not those" in done.stderr
 
 
 def test_landmarks_of_earlier_clips_do_not_stay_unnoticed(project: Project) -> None:
