@@ -43,7 +43,7 @@ def test_every_item_has_its_outcome(workers: int) -> None:
     assert {i: o[0] for i, o in outcomes.items()} == {i: i**2 for i in (0, 1, 2, 4, 5)}
 
 
-def test_work_is_spread_over_processes_whose_libraries_start_no_threads() -> None:
+def test_work_is_spread_over_processes_that_are_told_to_use_one_thread() -> None:
     outcomes = [outcome for _, outcome in spread(square, [0, 1, 2, 4], Workers(2))]
     pids = {outcome[1] for outcome in outcomes}
     assert len(pids) == 2

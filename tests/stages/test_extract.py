@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from tests import drawn
 from tests.datasets import trees
 from tests.elsewhere import Elsewhere
 from tests.elsewhere import elsewhere as elsewhere
+from tests.stages import running
+from tests.stages.running import Done
 from yololstm import datasets, extraction, extractor, storage
 from yololstm.clips import Clip
 from yololstm.detector_training import train
@@ -24,18 +25,11 @@ RAW, INDEX, DETECTOR = Path("data/raw"), Path("data/index.csv"), Path("data/dete
 OUT, REPORT = Path("data/landmarks"), Path("data/reports/extract.json")
 
 
-@dataclass(frozen=True)
-class Done:
-    returncode: int
-    stderr: str
-
-
 class Project:
     """A project's root with a detector, and with the pose model where it is looked for."""
 
-    def __init__(self, root: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, root: Path, weights: Path) -> None:
         self.root = root
-        self._capsys = capsys
         (root / DETECTOR).mkdir(parents=True)
         (root / DETECTOR / "weights.pt").write_bytes(weights.read_bytes())
         (root / ".cache").mkdir()
@@ -66,13 +60,8 @@ class Project:
         params["extract"] |= {"workers": workers, "format": format, "source": source}
         params["extract"] |= {"backend": backend, "cluster": cluster}
         Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-        stage = runpy.run_path(str(drawn.ROOT / "stages" / "extract.py"))
         extractor.opened.cache_clear()  # what a new process would not have
-        try:
-            stage["main"](*map(str, (RAW, INDEX, DETECTOR, OUT, REPORT)))
-        except SystemExit as end:
-            return Done(int(end.code or 0), self._capsys.readouterr().err)
-        return Done(0, self._capsys.readouterr().err)
+        return running.run("extract", self.root, [*map(str, (RAW, INDEX, DETECTOR, OUT, REPORT))])
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +82,9 @@ def project(
     tmp_path: Path,
     weights: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> Project:
     monkeypatch.chdir(tmp_path)
-    return Project(tmp_path, weights, capsys)
+    return Project(tmp_path, weights)
 
 
 def test_clips_of_nobody(project: Project) -> None:
@@ -122,7 +110,9 @@ def test_clips_by_a_cluster_elsewhere(project: Project, elsewhere: Elsewhere) ->
         elsewhere.join(host)
     with Client(elsewhere.address, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=60)
-    assert project.extract(cluster=elsewhere.address) == Done(0, "")
+    done = project.extract(cluster=elsewhere.address)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("2 clips; 0 left out; nobody in 2. Give detector.weights")
     report = storage.read_json(REPORT)
     assert (report["clips"], report["frames"]) == (2, 2 * trees.N_FRAMES)
     assert len(list(OUT.iterdir())) == 2
