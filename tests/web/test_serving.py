@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -51,6 +53,12 @@ def _watched(url: str, then: Callable[[], None]) -> int:
         next(lines)
         then()
         return sum(1 for _ in lines)
+
+
+def test_what_others_log_to_stays_open(site: Site, tmp_path: Path) -> None:
+    handler = logging.FileHandler(tmp_path / "log")
+    with contextlib.closing(handler), served(site):
+        assert handler.stream and not handler.stream.closed
 
 
 def test_a_port_that_is_taken_is_told(site: Site) -> None:

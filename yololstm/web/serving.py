@@ -48,6 +48,8 @@ class Server:
             backlog=_BACKLOG,
             http=_Guarded,
             lifespan="off",
+            # Its own would close every handler that the process has.
+            log_config=None,
             log_level="error",
             # What proxies say of addresses, anybody can say.
             proxy_headers=False,
