@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from yololstm.clips import Clip
 from yololstm.cluster import Workers
 from yololstm.errors import DataError, VideoError, WeightsError, WorkerError, YololstmError
 from yololstm.extraction import Extracted, Extraction, Job, Recipe, extract_clip
+from yololstm.extractor import Extractor
 from yololstm.landmark_store import LandmarkStore
 from yololstm.landmarks import Landmarks
 from yololstm.outcomes import Outcome
@@ -65,8 +67,21 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Clip, Landmark
 
 
 @pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Networks are closed after the test: those of one are 120 MB."""
+    with ExitStack() as stack:
+        monkeypatch.setattr(
+            extractor_module, "Extractor", lambda given: stack.enter_context(Extractor(given))
+        )
+        yield
+
+
+@pytest.fixture
 def scene(
-    film: tuple[Path, Clip, Landmarks], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    film: tuple[Path, Clip, Landmarks],
+    tmp_path: Path,
+    closed: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Scene:
     root, clip, truth = film
     weights = trees.put(tmp_path / "weights.pt", "weights")

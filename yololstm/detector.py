@@ -13,7 +13,8 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -108,9 +109,12 @@ class Network:
             if weights.is_file() and _has_cuda():
                 self._settings["quantize"] = 16
             # The network is built at the first image, and only then its faults show.
-            self([np.zeros((32, 32, 3), dtype=np.uint8)])
+            build = functools.partial(self, [np.zeros((32, 32, 3), dtype=np.uint8)])
             if weights.is_dir():
+                _in_a_thread_that_ends(build)
                 _keep_to_one_thread(self._yolo.predictor.model.backend, weights)
+            else:
+                build()
         self.batch = _BATCH_ON_CUDA if _has_cuda() else 1
         """Images that it is best asked about at once; a CPU gains nothing by more than one."""
         self.names: Mapping[int, str] = self._yolo.names
@@ -136,6 +140,14 @@ def fitting(imgsz: int, images: Sequence[NDArray[Any]]) -> list[int]:
     return [
         max(int(np.ceil(round(imgsz * side) / _STRIDE)), 1) * _STRIDE for side in (height, width)
     ]
+
+
+def _in_a_thread_that_ends(build: Callable[[], object]) -> None:
+    """OpenVINO gives the thread in which it is first used a stack for signals, and frees that with
+    the network, in whichever thread it is then: of the main thread, the next Ctrl-C would be a
+    segmentation fault."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(build).result()
 
 
 def _keep_to_one_thread(openvino: Any, weights: Path) -> None:
