@@ -24,7 +24,7 @@ push: $(INSTALLED)
 	@dvc push --run-cache || { echo "error: not everything was pushed. See the end of docs/sharing.md." >&2; exit 1; }
 
 test: lint $(POSE_MODEL)
-	pytest -n 2
+	pytest -n 3
 
 lint: $(INSTALLED)
 	ruff check .
@@ -53,7 +53,7 @@ clean:
 
 $(INSTALLED): requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
