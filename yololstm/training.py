@@ -336,7 +336,8 @@ def _check_bfloat16(device: torch.device) -> None:
 def _multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    # Every processor with AMX has this, too.
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
 @contextmanager
