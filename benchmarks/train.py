@@ -3,7 +3,8 @@
 The same model (the old stacked LSTM), windows, batches and number of passes on both sides; without
 augmentation, class weights and label smoothing. First the loops alone, on one core each, in turns;
 then a model for each core: ours side by side in processes as the train stage does it, their start
-included, the old one after another, with one thread or with one for each core.
+included, the old one after another, with one thread or with one for each core. At last the model
+that params name, augmented, in the precision that auto takes and in float32.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import numpy as np
 import torch
 
 from benchmarks import old
-from yololstm import members, models, training
+from benchmarks.tables import ROOT
+from yololstm import members, models, params, training
 from yololstm.scaling import BodyScaling
 from yololstm.storage import write_json, write_windows
 from yololstm.windows import Windows, WindowSpec
@@ -50,7 +52,7 @@ SETTINGS: Final = training.Settings(
 
 def measure() -> dict[str, float]:
     few, many = (_windows(n, np.random.default_rng(0)) for n in (N_WINDOWS, N_WINDOWS_OF_SEEDS))
-    return {**_one_core(few), **_seeds(few, many)}
+    return {**_one_core(few), **_seeds(few, many), **_today(few)}
 
 
 def _one_core(windows: Windows) -> dict[str, float]:
@@ -67,6 +69,21 @@ def _one_core(windows: Windows) -> dict[str, float]:
     return {
         **{f"one core, {name}: windows a second": done / s for name, s in least.items()},
         **{f"one core, ours, {p} / old": least["old"] / least[f"ours, {p}"] for p in ours},
+    }
+
+
+def _today(windows: Windows) -> dict[str, float]:
+    """Windows a second of one thread's CPU time."""
+    given = params.load(ROOT / "params.yaml").train
+    torch.set_num_threads(1)
+    fit = replace(SETTINGS, augment=given.augment)
+    ours = {p: replace(fit, precision=p) for p in ("auto", "float32")}
+    calls = {p: partial(_ours, windows, settings, given.model) for p, settings in ours.items()}
+    turns = [{p: _spent(time.process_time, call) for p, call in calls.items()} for _ in "123"]
+    rates = {p: N_WINDOWS * EPOCHS / min(turn[p] for turn in turns) for p in calls}
+    return {
+        **{f"one core, {given.model}, {p}: windows a second": rate for p, rate in rates.items()},
+        f"one core, {given.model}, auto / float32": rates["auto"] / rates["float32"],
     }
 
 
@@ -94,9 +111,9 @@ def _old(windows: Windows, epochs: int) -> None:
     old.train(models.build(MODEL, len(LABELS)), windows.x, windows.y, epochs)
 
 
-def _ours(windows: Windows, settings: training.Settings) -> None:
+def _ours(windows: Windows, settings: training.Settings, model: str = MODEL) -> None:
     nothing = Windows.empty(SPEC)
-    training.train(models.build(MODEL, len(LABELS)), windows, nothing, settings, centre=0)
+    training.train(models.build(model, len(LABELS)), windows, nothing, settings, centre=0)
 
 
 def _jobs(windows: Windows, folder: Path, seeds: int) -> list[members.Job]:

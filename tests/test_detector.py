@@ -228,28 +228,3 @@ def test_two_processes_have_two_cores(real_data: Path) -> None:
     compiled = real._network._yolo.predictor.model.backend.ov_compiled_model
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
     assert not compiled.get_property("ENABLE_CPU_PINNING")
-
-
-LET_GO_ELSEWHERE = """
-import gc, os, signal, sys, threading
-from pathlib import Path
-from yololstm.detector import Detector
-held = [Detector(Path(sys.argv[1]), 640, 0.4)]
-def let_go():
-    held.clear()
-    gc.collect()
-thread = threading.Thread(target=let_go)
-thread.start()
-thread.join()
-signal.signal(signal.SIGTERM, lambda number, frame: print(number))
-os.kill(os.getpid(), signal.SIGTERM)
-"""
-
-
-def test_signals_still_come_when_a_thread_lets_go_of_it(real_data: Path) -> None:
-    drawn.needs_openvino()
-    weights = real_data / "models" / "yolo11n_int8_openvino_model"
-    environment = {**os.environ, "PYTHONPATH": str(drawn.ROOT)}
-    command = [sys.executable, "-c", LET_GO_ELSEWHERE, str(weights)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "15\n"), done.stderr

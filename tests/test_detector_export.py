@@ -54,6 +54,34 @@ for kind in kinds:
 """
 
 
+SIGNALLED = """
+import gc, os, signal, sys, threading
+from pathlib import Path
+from yololstm.detector import Detector
+held = [Detector(Path(sys.argv[2]), 64, 0.4) for _ in "12"]
+def let_go():
+    while held:
+        held.pop(0)
+        gc.collect()
+if sys.argv[1] == "elsewhere":
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    thread.join()
+else:
+    let_go()
+signal.signal(signal.SIGTERM, lambda number, frame: print(number))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_signals_still_come_when_networks_are_let_go(folder: Path, where: str) -> None:
+    command = [sys.executable, "-c", SIGNALLED, where, str(exported(folder, "openvino"))]
+    environment = {**os.environ, "PYTHONPATH": str(drawn.ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "15\n"), done.stderr
+
+
 def test_export_says_nothing_calls_nobody_and_is_the_same_each_time(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,27 @@ def test_precision_is_what_is_asked_for(data: dict[str, Windows]) -> None:
     assert losses["bfloat16"] != losses["float32"]
     assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.01)
     assert losses["auto"] in (losses["float32"], losses["bfloat16"])
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "is_faster"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": True}, True),
+        ({"avx512_bf16": True, "amx_bf16": False}, True),
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, False),
+        ({}, False),
+    ],
+)
+def test_bfloat16_is_taken_where_it_is_faster(
+    capabilities: dict[str, bool], is_faster: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert training._multiplies_bfloat16(torch.device("cpu")) == is_faster
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="it is asked of x86_64 alone")
+def test_torch_tells_whether_a_processor_multiplies_bfloat16() -> None:
+    assert isinstance(torch.cpu.get_capabilities()["avx512_bf16"], bool)
 
 
 def test_a_processor_without_bfloat16_says_so_before_it_trains(

@@ -81,7 +81,7 @@ class Network:
     """A YOLO of any task, loaded: a .pt file, or the folder of an OpenVINO export.
 
     It runs on CUDA where there is one, a .pt in half precision; so far only a CPU was tried. There
-    it leaves torch's threads as ultralytics sets them.
+    a .pt leaves torch's threads as ultralytics sets them.
     """
 
     def __init__(self, weights: Path, task: str, imgsz: int | None, min_confidence: float) -> None:
@@ -143,9 +143,9 @@ def fitting(imgsz: int, images: Sequence[NDArray[Any]]) -> list[int]:
 
 
 def _in_a_thread_that_ends(build: Callable[[], object]) -> None:
-    """OpenVINO gives the thread in which it is first used a stack for signals, and frees that with
-    the network, in whichever thread it is then: of the main thread, the next Ctrl-C would be a
-    segmentation fault."""
+    """OpenVINO gives the thread in which a Core first builds a network a stack for signals, and
+    frees it with the Core. From another thread, or out of turn, it leaves the first with a stack
+    that is not there: in the main thread the next Ctrl-C would be a segmentation fault."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(build).result()
 

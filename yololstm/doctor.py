@@ -27,7 +27,13 @@ _SHOWN: Final = (
     "numpy",
     "dvc",
 )
-_FLAGS: Final = {"avx2": "AVX2", "avx512f": "AVX512", "amx_tile": "AMX"}
+_FLAGS: Final = {
+    "avx2": "AVX2",
+    "avx512f": "AVX512",
+    "avx512_bf16": "AVX512_BF16",
+    "amx_tile": "AMX",
+}
+"""What decides how fast networks run; see training.Settings.precision."""
 _REMOTE_S: Final = 15.0
 """DVC takes seconds to import."""
 

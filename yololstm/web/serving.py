@@ -48,7 +48,7 @@ class Server:
             backlog=_BACKLOG,
             http=_Guarded,
             lifespan="off",
-            # Its own would close every handler that the process has.
+            # Its own would close every handler of the process; faults reach stderr without.
             log_config=None,
             log_level="error",
             # What proxies say of addresses, anybody can say.
