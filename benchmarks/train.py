@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -63,12 +63,10 @@ def _one_core(windows: Windows) -> dict[str, float]:
         "old": partial(_old, windows, EPOCHS),
         **{f"ours, {p}": partial(_ours, windows, settings) for p, settings in ours.items()},
     }
-    turns = [{name: _spent(time.process_time, call) for name, call in calls.items()} for _ in "123"]
-    least = {name: min(turn[name] for turn in turns) for name in calls}
-    done = N_WINDOWS * EPOCHS
+    rates = _rates(calls)
     return {
-        **{f"one core, {name}: windows a second": done / s for name, s in least.items()},
-        **{f"one core, ours, {p} / old": least["old"] / least[f"ours, {p}"] for p in ours},
+        **{f"one core, {name}: windows a second": rate for name, rate in rates.items()},
+        **{f"one core, ours, {p} / old": rates[f"ours, {p}"] / rates["old"] for p in ours},
     }
 
 
@@ -79,8 +77,7 @@ def _today(windows: Windows) -> dict[str, float]:
     fit = replace(SETTINGS, augment=given.augment)
     ours = {p: replace(fit, precision=p) for p in ("auto", "float32")}
     calls = {p: partial(_ours, windows, settings, given.model) for p, settings in ours.items()}
-    turns = [{p: _spent(time.process_time, call) for p, call in calls.items()} for _ in "123"]
-    rates = {p: N_WINDOWS * EPOCHS / min(turn[p] for turn in turns) for p in calls}
+    rates = _rates(calls)
     return {
         **{f"one core, {given.model}, {p}: windows a second": rate for p, rate in rates.items()},
         f"one core, {given.model}, auto / float32": rates["auto"] / rates["float32"],
@@ -137,6 +134,12 @@ def _windows(n: int, rng: np.random.Generator) -> Windows:
         start_s=np.zeros(n),
         spec=SPEC,
     )
+
+
+def _rates(calls: Mapping[str, Callable[[], None]]) -> dict[str, float]:
+    """Windows a second of CPU time, called in turns with N_WINDOWS and EPOCHS."""
+    turns = [{name: _spent(time.process_time, call) for name, call in calls.items()} for _ in "123"]
+    return {name: N_WINDOWS * EPOCHS / min(turn[name] for turn in turns) for name in calls}
 
 
 def _spent(clock: Callable[[], float], call: Callable[[], object]) -> float:

@@ -8,6 +8,8 @@ import logging
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.people import ROOT
 from tests.web.conftest import served
 from tests.web.staged import TOKEN, Site
 from yololstm.errors import ParamsError
@@ -59,6 +62,31 @@ def test_what_others_log_to_stays_open(site: Site, tmp_path: Path) -> None:
     handler = logging.FileHandler(tmp_path / "log")
     with contextlib.closing(handler), served(site):
         assert handler.stream and not handler.stream.closed
+
+
+FAULTY = """
+import sys
+from pathlib import Path
+import httpx
+from tests.web.conftest import served
+from tests.web.staged import TOKEN, Site
+site = Site(Path(sys.argv[1]))
+@site.app.get("/api/faulty")
+def faulty() -> None:
+    raise ZeroDivisionError
+with served(site) as url:
+    print(httpx.get(f"{url}/api/faulty", headers={"Authorization": f"Bearer {TOKEN}"}).status_code)
+site.close()
+"""
+
+
+def test_a_fault_of_ours_is_told_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FAULTY, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "500\n"), done.stderr
+    assert done.stderr.splitlines()[-1] == "ZeroDivisionError"
+    assert done.stderr.count("Traceback") == 1
 
 
 def test_a_port_that_is_taken_is_told(site: Site) -> None:
